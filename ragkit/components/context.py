@@ -1,0 +1,69 @@
+"""What a component is given when it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ragkit.components.component import Spec
+from ragkit.components.protocols import Leg, Run, Tokenizer, WeighsTerms
+
+if TYPE_CHECKING:
+    from llama_index.core.base.embeddings.base import BaseEmbedding
+    from llama_index.core.llms import LLM
+    from llama_index.core.schema import BaseNode, QueryBundle
+
+
+class BuildContext(Protocol):
+    """Everything that a component may ask of its host, and nothing more.
+
+    Members are lazy: asking for the tokenizer loads no model. One that does not exist at this point (the legs, for a
+    source) raises `ComponentError`. `ragkit.testing.build_context` makes one for tests.
+    """
+
+    @property
+    def folder(self) -> Path:
+        """A folder of the component's own under the state, made when it is first asked for."""
+
+    @property
+    def collection(self) -> str:
+        """The name that a store should give its collection: letters, digits and hyphens, at most 63 characters."""
+
+    @property
+    def embedding(self) -> BaseEmbedding:
+        """The configured embedding, behind the embedding cache."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Counts tokens as the embedding does, and knows how many it reads."""
+
+    @property
+    def llm(self) -> LLM | None:
+        """The configured LLM, or None."""
+
+    @property
+    def legs(self) -> Mapping[str, Leg]:
+        """The legs over the generation's stores: `dense` and `keyword`."""
+
+    @property
+    def term_weights(self) -> WeighsTerms:
+        """How the keyword store reads a text and weighs its terms; a plain word splitter where it cannot tell."""
+
+    def build(self, spec: Spec) -> Any:
+        """Build a nested component."""
+
+    def leg(self, retriever: Any, name: str) -> Leg:
+        """Any retriever as a leg called `name`; one that is no `Leg` itself is asked for nodes, and the trace says so."""
+
+    def run(self, query: QueryBundle) -> Run:
+        """The run that `query` belongs to; for a query from outside ragkit, a fresh one."""
+
+    def hydrate(self, ids: Sequence[str], scores: Sequence[float] | None = None) -> list[Any]:
+        """The chunks as LlamaIndex `NodeWithScore`s in the given order, read in one batch; deleted ones are left out."""
+
+    def neighbours(self, chunk_id: str, before: int = 1, after: int = 1) -> list[BaseNode]:
+        """The chunk with those around it in its document, in reading order."""
+
+    def parent(self, chunk_id: str) -> BaseNode | None:
+        """The chunk that this one was cut from, or None."""

@@ -1,0 +1,220 @@
+"""What LlamaIndex's types cannot say: small optional protocols.
+
+A component may offer any of them. The host looks for each with `isinstance` and falls back to LlamaIndex's own
+methods where it is missing; what is lost by that stands in the trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import BaseNode, Document, QueryBundle
+    from llama_index.core.vector_stores.types import MetadataFilters, VectorStoreQuery
+
+Hits = tuple[list[str], list[float]]
+"""Chunk ids and their scores, best first, of equal length."""
+
+
+# Sources
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One document in a source's listing, not read yet.
+
+    `uri` names it within its source: a POSIX path relative to the root, a URL, or `file#id`. `stamp` is a cheap token
+    that changes when the content does (size, modification time and inode of a file), or None where there is none.
+    `read()` fetches the raw bytes, `convert(raw)` makes the document; both may raise `DocumentError`, or
+    `DocumentGone`. `version` names the converter, its version and its options: another one converts anew.
+    """
+
+    uri: str
+    read: Callable[[], bytes]
+    convert: Callable[[bytes], Document]
+    stamp: str | None = None
+    version: str = "1"
+
+
+@runtime_checkable
+class ListsEntries(Protocol):
+    """A source that lists first and reads later, so that what is unchanged costs a look at its stamp."""
+
+    def entries(self) -> Iterator[Entry]:
+        """List everything, lazily. Ending without an error claims that the listing is complete."""
+
+
+# Embeddings
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """Counts tokens as an embedding model does."""
+
+    @property
+    def max_tokens(self) -> int | None:
+        """How many tokens the model reads, special tokens included; None means no limit."""
+
+    @property
+    def special_tokens(self) -> int:
+        """How many tokens the model adds to every text (separators, a prompt)."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for tokenizers that cut every text alike."""
+
+    def offsets(self, text: str) -> Sequence[tuple[int, int]]:
+        """The character span of each token of `text` in order, without special tokens."""
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """The number of tokens of each text, without special tokens."""
+
+
+# Stores
+
+
+@runtime_checkable
+class SearchesIds(Protocol):
+    """A store that answers with ids and scores, without building nodes.
+
+    Vector stores score with the similarity of their metric (the cosine for `cosine`), keyword stores with their raw
+    score, above 0.
+    """
+
+    def search_ids(self, query: VectorStoreQuery) -> Hits: ...
+
+
+@runtime_checkable
+class ReturnsVectors(Protocol):
+    """A vector store that returns what it holds."""
+
+    def vectors(self, ids: Sequence[str]) -> Mapping[str, Sequence[float]]:
+        """The vectors of those of `ids` that are there."""
+
+
+@runtime_checkable
+class ListsIds(Protocol):
+    """A store that can enumerate its ids; verifying and repairing need it."""
+
+    def ids(self) -> Iterator[str]: ...
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """A store that knows how many chunks it holds."""
+
+    def count(self) -> int: ...
+
+
+@runtime_checkable
+class Upserts(Protocol):
+    """A store whose `upsert` replaces what has the same id. Without it ragkit deletes before it adds."""
+
+    def upsert(self, nodes: Sequence[BaseNode]) -> None: ...
+
+
+@runtime_checkable
+class Flushes(Protocol):
+    """A store whose writes become durable and visible with `flush`. Without it every call is taken to be durable.
+
+    A store that is rebuilt as a whole (bm25s) does so here; it then declares the capability `incremental: False`
+    and is flushed once at the end instead of after every batch.
+    """
+
+    def flush(self) -> None: ...
+
+
+@runtime_checkable
+class Drops(Protocol):
+    """A store that can remove its collection with everything in it."""
+
+    def drop(self) -> None: ...
+
+
+@runtime_checkable
+class Marks(Protocol):
+    """A store that keeps a few strings with its collection: whose it is, and how far it has come.
+
+    A store whose data lies in `BuildContext.folder` needs none: the host keeps the mark beside it.
+    """
+
+    def marker(self) -> Mapping[str, str] | None:
+        """What `mark` wrote last, or None for a collection that ragkit did not make."""
+
+    def mark(self, values: Mapping[str, str]) -> None: ...
+
+
+@runtime_checkable
+class ScoresIds(Protocol):
+    """A keyword store that can score given chunks: the true score of every candidate, 0 where no term matches."""
+
+    def score_ids(self, query: str, ids: Sequence[str]) -> list[float]: ...
+
+
+@runtime_checkable
+class WeighsTerms(Protocol):
+    """A keyword store that tells how it reads a text and how rare each term is."""
+
+    def terms(self, text: str) -> list[str]:
+        """The terms of `text`, after splitting, folding, stop words and stemming."""
+
+    def idf(self, terms: Sequence[str]) -> list[float]:
+        """The inverse document frequency of each term; a term that no chunk has weighs the most."""
+
+
+# Retrievers
+
+
+@runtime_checkable
+class Leg(Protocol):
+    """A retriever that hands over ids and scores, so that texts are fetched only for what is left in the end."""
+
+    @property
+    def name(self) -> str:
+        """Unique among the legs of a retriever; the key in `scores` and `ranks`."""
+
+    def search(self, query: QueryBundle, k: int, filters: MetadataFilters | None = None) -> Hits:
+        """The best `k`, best first."""
+
+    def score(self, query: QueryBundle, ids: Sequence[str]) -> list[float] | None:
+        """The true score of each of `ids`, or None where the leg cannot tell."""
+
+
+class Stage(Protocol):
+    """One stage of a query while it runs; what is told here stands in the trace."""
+
+    def hits(self, ids: Sequence[str], scores: Sequence[float]) -> None:
+        """What came out, best first: gives every hit its score and rank at this stage."""
+
+    def scored(self, ids: Sequence[str], scores: Sequence[float]) -> None:
+        """Scores of hits that this stage did not find itself; they get no rank."""
+
+    def note(self, detail: str) -> None:
+        """Something worth knowing that went well."""
+
+    def degraded(self, detail: str) -> None:
+        """The stage did less than it should have; says what was lost."""
+
+    def skipped(self, detail: str) -> None:
+        """The stage did nothing; says why."""
+
+
+class Run(Protocol):
+    """One query on its way through the stages."""
+
+    @property
+    def top_k(self) -> int:
+        """How many hits are wanted in the end."""
+
+    @property
+    def filters(self) -> MetadataFilters | None:
+        """What hits must satisfy."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What this query overrides, such as `{"alpha": 0.3}`."""
+
+    def stage(self, name: str, entered: int = 0) -> Any:
+        """A context manager that times the stage and gives a `Stage`; `entered` is how many came in."""
