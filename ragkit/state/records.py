@@ -45,11 +45,15 @@ class ChunkRecord:
 
 @dataclass(frozen=True)
 class ViewRecord:
-    """A view as the ledger knows it: `kind` is `vector` or `keyword`, `applied` the sequence number it has reached."""
+    """A view as the ledger knows it: `kind` is `vector` or `keyword`, `applied` the sequence number it has reached.
+
+    `processes` says who may open the store: `one`, `many_readers` or `server`.
+    """
 
     id: int
     kind: str
     component: str
+    processes: str
     collection: str
     fingerprint: str
     chunking: int

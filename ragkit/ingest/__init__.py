@@ -1,0 +1,1 @@
+"""From documents to the ledger, and from the ledger to the views."""

@@ -1,0 +1,126 @@
+"""From a document's text to the chunks that the ledger keeps."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ragkit.components import Tokenizer
+from ragkit.state.documents import NewChunk
+from ragkit.state.hashing import chunk_id, digest
+from ragkit.state.pending import embedded_input, payload, payload_hash
+from ragkit.text import PAGE_BREAK, Heading, heading_path, headings
+
+if TYPE_CHECKING:
+    from llama_index.core.node_parser import NodeParser
+    from llama_index.core.schema import BaseNode
+
+LEAD_TOKENS = 32
+"""A lead has at most this many tokens; chunkers that lead leave this room."""
+
+
+@dataclass(frozen=True)
+class Cuttable:
+    """A document as it is cut."""
+
+    id: uuid.UUID
+    source: str
+    uri: str
+    title: str
+    text: str
+    metadata: Mapping[str, Any]
+
+
+class Cutter:
+    """Cuts documents with one chunker. `fingerprint` is the chunking's, `tokenizer` the embedding's."""
+
+    def __init__(self, chunker: NodeParser, tokenizer: Tokenizer, fingerprint: str) -> None:
+        self._chunker = chunker
+        self._tokenizer = tokenizer
+        self._fingerprint = fingerprint
+        self._lead = str(getattr(chunker, "lead", "none"))
+
+    def cut(self, document: Cuttable) -> list[NewChunk]:
+        """The chunks in reading order; none for a document without text."""
+        if not document.text.strip():
+            return []
+        nodes = self._nodes(document)
+        markdown = document.metadata.get("format") == "markdown"
+        outline = headings(document.text) if markdown else []
+        spans = _spans(document.text, nodes)
+        places = [_place(document.text, outline, span) for span in spans]
+        leads = [self._make_lead(document.title, path, opens) for path, _, opens in places]
+        inputs = [embedded_input(lead, node.get_content()) for lead, node in zip(leads, nodes, strict=True)]
+        lengths = self._tokenizer.count(inputs)
+        limit = self._tokenizer.max_tokens
+        seen: Counter[str] = Counter()
+        found = []
+        for ordinal, (node, span, (path, page, _)) in enumerate(zip(nodes, spans, places, strict=True)):
+            text, heading = node.get_content(), " > ".join(path)
+            fields = payload(document.metadata, document.source, document.uri, document.title, heading, page)
+            found.append(
+                NewChunk(
+                    id=chunk_id(document.id, self._fingerprint, text, seen[text]),
+                    ordinal=ordinal,
+                    text=text,
+                    lead=leads[ordinal],
+                    heading=heading,
+                    start=span[0] if span else None,
+                    end=span[1] if span else None,
+                    page=page,
+                    truncated=limit is not None and lengths[ordinal] + self._tokenizer.special_tokens > limit,
+                    input_hash=digest(inputs[ordinal]),
+                    payload_hash=payload_hash(fields),
+                )
+            )
+            seen[text] += 1
+        return found
+
+    def _nodes(self, document: Cuttable) -> list[BaseNode]:
+        from llama_index.core.schema import Document
+
+        whole = Document(text=document.text, id_=str(document.id), metadata={**document.metadata, "title": document.title})
+        return [node for node in self._chunker.get_nodes_from_documents([whole]) if node.get_content().strip()]
+
+    def _make_lead(self, title: str, path: Sequence[str], opens: bool) -> str:
+        """Title or heading path; the heading that the text itself opens with is not said twice."""
+        if self._lead == "none":
+            return ""
+        parts = list(path[:-1] if opens else path) if self._lead == "headings" else []
+        if title and title not in parts and not (opens and path and path[-1] == title):
+            parts.insert(0, title)
+        while len(parts) > 1 and self._tokenizer.count([" > ".join(parts)])[0] > LEAD_TOKENS:
+            del parts[0]
+        lead = " > ".join(parts)
+        offsets = self._tokenizer.offsets(lead)
+        return lead if len(offsets) <= LEAD_TOKENS else lead[: offsets[LEAD_TOKENS - 1][1]]
+
+
+def _spans(text: str, nodes: Sequence[BaseNode]) -> list[tuple[int, int] | None]:
+    """Where each node stands in the text: as it says itself, else where its text is found after the one before."""
+    spans: list[tuple[int, int] | None] = []
+    behind = 0
+    for node in nodes:
+        content = node.get_content()
+        start = getattr(node, "start_char_idx", None)
+        if start is None or text[start : start + len(content)] != content:
+            found = text.find(content, behind)
+            start = found if found >= 0 else text.find(content)
+        if start < 0:
+            spans.append(None)
+            continue
+        spans.append((start, start + len(content)))
+        behind = start + 1
+    return spans
+
+
+def _place(text: str, outline: Sequence[Heading], span: tuple[int, int] | None) -> tuple[list[str], int | None, bool]:
+    """The heading path, the page (from 1) and whether the chunk opens with a heading."""
+    if span is None:
+        return [], None, False
+    start, _ = span
+    page = text.count(PAGE_BREAK, 0, start) + 1 if PAGE_BREAK in text else None
+    return heading_path(outline, start), page, any(heading.start == start for heading in outline)

@@ -1,0 +1,107 @@
+"""The embedding that everybody uses: the configured one behind the cache, loaded when a text is not in it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
+from llama_index.core.bridge.pydantic import PrivateAttr
+
+from ragkit.errors import ComponentError, StateError
+from ragkit.state.embeddings import EmbeddingCache
+from ragkit.state.hashing import digest
+
+_BATCH = 256
+
+
+class CachedEmbedding(BaseEmbedding):
+    """A LlamaIndex embedding whose vectors come from the cache where it has them.
+
+    `embedded` counts the texts that went through the model, `cache_hits` those that did not; queries count in neither.
+    """
+
+    embedded: int = 0
+    cache_hits: int = 0
+
+    _load: Callable[[], BaseEmbedding] = PrivateAttr()
+    _inner: BaseEmbedding | None = PrivateAttr(default=None)
+    _cache: EmbeddingCache = PrivateAttr()
+    _identity: str = PrivateAttr()
+    _lock: Any = PrivateAttr()
+
+    def __init__(self, load: Callable[[], BaseEmbedding], cache: EmbeddingCache, identity: str, name: str) -> None:
+        """`load` makes the real embedding, `identity` is the fingerprint of the model under which vectors are kept."""
+        super().__init__(model_name=name, embed_batch_size=_BATCH)
+        self._load = load
+        self._cache = cache
+        self._identity = identity
+        self._lock = threading.Lock()
+
+    @classmethod
+    def class_name(cls) -> str:
+        return "CachedEmbedding"
+
+    @property
+    def inner(self) -> BaseEmbedding:
+        """The real embedding, loaded once."""
+        with self._lock:
+            if self._inner is None:
+                self._inner = self._load()
+            return self._inner
+
+    def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
+        keys = [digest("text", text) for text in texts]
+        known: dict[bytes, Any] = dict(self._cache.get(self._identity, list(dict.fromkeys(keys))))
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+        if missing:
+            vectors = self.inner.get_text_embedding_batch(list(missing.values()))
+            fresh = dict(zip(missing, self._checked(list(missing.values()), vectors), strict=True))
+            self._cache.put(self._identity, fresh)
+            known.update(fresh)
+        with self._lock:
+            self.embedded += len(missing)
+            self.cache_hits += len(texts) - len(missing)
+        return [_plain(known[key]) for key in keys]
+
+    def _get_text_embedding(self, text: str) -> Embedding:
+        return self._get_text_embeddings([text])[0]
+
+    def _get_query_embedding(self, query: str) -> Embedding:
+        key = digest("query", query)
+        known = self._cache.get(self._identity, [key])
+        if key not in known:
+            known[key] = self._checked([query], [self.inner.get_query_embedding(query)])[0]
+            try:
+                self._cache.put(self._identity, known)
+            except StateError:
+                # A query is answered also where its vector cannot be kept (a full disk, a read-only state).
+                return _plain(known[key])
+        return _plain(known[key])
+
+    async def _aget_query_embedding(self, query: str) -> Embedding:
+        import asyncio
+
+        return await asyncio.to_thread(self._get_query_embedding, query)
+
+    def _checked(self, texts: Sequence[str], vectors: Sequence[Embedding]) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
+        """As float32, or `ComponentError` for a vector that is missing, not finite or all zero."""
+        if len(vectors) != len(texts):
+            raise ComponentError(
+                f"the embedding returned {len(vectors)} vectors for {len(texts)} texts", component=self.model_name
+            )
+        checked = [np.asarray(vector, dtype=np.float32) for vector in vectors]
+        for text, vector in zip(texts, checked, strict=True):
+            if not vector.size or not np.isfinite(vector).all() or not vector.any():
+                raise ComponentError(
+                    f"the embedding gave no usable vector for the text that begins {text[:60]!r}",
+                    component=self.model_name,
+                    cure="try another model; nothing was stored for this text",
+                )
+        return checked
+
+
+def _plain(vector: np.ndarray[Any, np.dtype[np.float32]]) -> Embedding:
+    return [float(value) for value in vector.tolist()]

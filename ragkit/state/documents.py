@@ -1,0 +1,197 @@
+"""Documents and their chunks in the ledger: what is known, what is stored, what is taken away.
+
+Every function works inside the caller's transaction. A change gives each touched chunk a new sequence number; what has not
+changed keeps its own.
+"""
+
+from __future__ import annotations
+
+import uuid
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+
+from ragkit.state.hashing import canonical
+from ragkit.state.ledger import next_seq
+from ragkit.state.schema import chunks, cuts, documents
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the ledger remembers of a document's current version, to tell whether it has changed."""
+
+    key: int
+    content_hash: bytes
+    recipe: bytes
+    stamp: str | None
+
+
+@dataclass(frozen=True)
+class NewDocument:
+    """A document version to store. `content_hash` is of the raw input, `recipe` of converter and cleaners."""
+
+    id: uuid.UUID
+    source: str
+    uri: str
+    text: str
+    title: str
+    metadata: Mapping[str, Any]
+    content_hash: bytes
+    recipe: bytes
+    stamp: str | None
+
+
+@dataclass(frozen=True)
+class NewChunk:
+    """A chunk as it was cut. `input_hash` is of what is embedded, `payload_hash` of the fields that stores filter by."""
+
+    id: uuid.UUID
+    ordinal: int
+    text: str
+    lead: str
+    heading: str
+    start: int | None
+    end: int | None
+    page: int | None
+    truncated: bool
+    input_hash: bytes
+    payload_hash: bytes
+    parent: uuid.UUID | None = None
+
+
+@dataclass(frozen=True)
+class ChunkChanges:
+    """How many chunks a change added and removed."""
+
+    added: int = 0
+    removed: int = 0
+
+    def __add__(self, other: ChunkChanges) -> ChunkChanges:
+        return ChunkChanges(self.added + other.added, self.removed + other.removed)
+
+
+def known(connection: Connection, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Known]:
+    """The current versions of those of `ids` that are there."""
+    columns = (documents.c.id, documents.c.key, documents.c.content_hash, documents.c.recipe, documents.c.stamp)
+    query = select(*columns).where(documents.c.id.in_([item.bytes for item in ids]), documents.c.current)
+    return {uuid.UUID(bytes=row[0]): Known(*row[1:]) for row in connection.execute(query)}
+
+
+def current_ids(connection: Connection, source: str) -> set[uuid.UUID]:
+    """The identities of all current documents of a source."""
+    query = select(documents.c.id).where(documents.c.source == source, documents.c.current)
+    return {uuid.UUID(bytes=row[0]) for row in connection.execute(query)}
+
+
+def sources(connection: Connection) -> list[str]:
+    """The names of the sources that have current documents."""
+    query = select(documents.c.source).where(documents.c.current).distinct().order_by(documents.c.source)
+    return list(connection.execute(query).scalars())
+
+
+def touch(connection: Connection, stamps: Mapping[int, str | None]) -> None:
+    """Remember new stamps of unchanged documents, by key."""
+    if stamps:
+        statement = update(documents).where(documents.c.key == bindparam("row")).values(stamp=bindparam("new"))
+        connection.execute(statement, [{"row": key, "new": stamp} for key, stamp in stamps.items()])
+
+
+def store(connection: Connection, document: NewDocument) -> int:
+    """Store a version and make it the current one; returns its key. Chunks of older versions stay as they are."""
+    versions = select(documents.c.key).where(documents.c.id == document.id.bytes)
+    connection.execute(delete(cuts).where(cuts.c.document.in_(versions)))
+    connection.execute(update(documents).where(documents.c.id == document.id.bytes).values(current=False))
+    row = {
+        "id": document.id.bytes, "source": document.source, "uri": document.uri, "current": True, "title": document.title,
+        "metadata": canonical(document.metadata), "content_hash": document.content_hash, "recipe": document.recipe,
+        "stamp": document.stamp, "text": zlib.compress(document.text.encode()),
+    }  # fmt: skip
+    return int(connection.execute(insert(documents).values(row).returning(documents.c.key)).scalar_one())
+
+
+def replace_chunks(connection: Connection, chunking: int, document: uuid.UUID, key: int, new: Sequence[NewChunk]) -> ChunkChanges:
+    """Make `new` the chunks of the document's version `key` under `chunking`.
+
+    A chunk whose id is there already keeps its row; only if its input or payload changed does it get a new sequence
+    number. What is not among `new` becomes a tombstone.
+    """
+    columns = (chunks.c.key, chunks.c.id, chunks.c.deleted, chunks.c.input_hash, chunks.c.payload_hash)
+    versions = select(documents.c.key).where(documents.c.id == document.bytes)
+    query = select(*columns).where(chunks.c.document.in_(versions), chunks.c.chunking == chunking)
+    old = {row.id: row for row in connection.execute(query)}
+    wanted = {chunk.id.bytes for chunk in new}
+    gone = [row.key for row in old.values() if not row.deleted and row.id not in wanted]
+    seq = next_seq(connection, len(new) + len(gone))
+    inserts: list[dict[str, Any]] = []
+    updates: list[dict[str, Any]] = []
+    added = 0
+    for chunk in new:
+        row, values = old.get(chunk.id.bytes), _values(chunk, key)
+        fresh = row is None or row.deleted
+        added += fresh
+        if row is None:
+            inserts.append({**values, "chunking": chunking, "seq": seq})
+        elif fresh or (row.input_hash, row.payload_hash) != (chunk.input_hash, chunk.payload_hash):
+            connection.execute(update(chunks).where(chunks.c.key == row.key).values(**values, seq=seq))
+        else:
+            updates.append(values | {"row": row.key})
+        seq += 1
+    if inserts:
+        connection.execute(insert(chunks), inserts)
+    if updates:
+        moved: dict[str, Any] = {name: bindparam(name) for name in ("document", "ordinal", "start", "end", "page")}
+        statement = update(chunks).where(chunks.c.key == bindparam("row")).values(**moved)
+        connection.execute(statement, [{name: values[name] for name in ("row", *moved)} for values in updates])
+    _bury(connection, gone, seq)
+    connection.execute(insert(cuts).values(chunking=chunking, document=key))
+    return ChunkChanges(added, len(gone))
+
+
+def remove(connection: Connection, ids: Iterable[uuid.UUID]) -> ChunkChanges:
+    """Take documents away: their chunks become tombstones under every chunking."""
+    removed = 0
+    for item in ids:
+        versions = select(documents.c.key).where(documents.c.id == item.bytes)
+        query = select(chunks.c.key).where(chunks.c.document.in_(versions), ~chunks.c.deleted)
+        keys = list(connection.execute(query).scalars())
+        _bury(connection, keys, next_seq(connection, len(keys)))
+        connection.execute(update(documents).where(documents.c.id == item.bytes).values(current=False))
+        connection.execute(delete(cuts).where(cuts.c.document.in_(versions)))
+        removed += len(keys)
+    return ChunkChanges(0, removed)
+
+
+def uncut(connection: Connection, chunking: int, limit: int) -> list[tuple[int, uuid.UUID, str, str, str, str, str]]:
+    """Current documents not yet cut under `chunking`: key, id, source, uri, title, metadata as JSON, text."""
+    done = exists().where(cuts.c.chunking == chunking, cuts.c.document == documents.c.key)
+    columns = [documents.c[name] for name in ("key", "id", "source", "uri", "title", "metadata", "text")]
+    query = select(*columns).where(documents.c.current, ~done).order_by(documents.c.key).limit(limit)
+    return [
+        (row.key, uuid.UUID(bytes=row.id), row.source, row.uri, row.title, row.metadata, zlib.decompress(row.text).decode())
+        for row in connection.execute(query)
+    ]
+
+
+def purge(connection: Connection, chunking: int, passed: int) -> None:
+    """Forget tombstones up to the number that every view of the chunking has passed, and versions nobody refers to."""
+    connection.execute(delete(chunks).where(chunks.c.chunking == chunking, chunks.c.deleted, chunks.c.seq <= passed))
+    used = exists().where(chunks.c.document == documents.c.key)
+    connection.execute(delete(documents).where(~documents.c.current, ~used))
+
+
+def _values(chunk: NewChunk, document: int) -> dict[str, Any]:
+    return {
+        "id": chunk.id.bytes, "document": document, "deleted": False, "ordinal": chunk.ordinal, "start": chunk.start,
+        "end": chunk.end, "parent": chunk.parent.bytes if chunk.parent else None, "page": chunk.page,
+        "truncated": chunk.truncated, "input_hash": chunk.input_hash, "payload_hash": chunk.payload_hash,
+        "heading": chunk.heading, "lead": chunk.lead, "text": chunk.text,
+    }  # fmt: skip
+
+
+def _bury(connection: Connection, keys: Sequence[int], seq: int) -> None:
+    if keys:
+        statement = update(chunks).where(chunks.c.key == bindparam("row")).values(deleted=True, seq=bindparam("at"))
+        connection.execute(statement, [{"row": key, "at": seq + number} for number, key in enumerate(keys)])

@@ -1,0 +1,28 @@
+"""Is the state on a file system that SQLite's write-ahead log can trust?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ragkit.errors import StateError
+
+_NETWORK = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "fuse.s3fs"}
+)
+
+
+def refuse_network(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> None:
+    """Raise `StateError` if `folder` lies on a network file system; does nothing where the system has no such list."""
+    try:
+        rows = [line.split() for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines()]
+    except OSError:
+        return
+    points = [(row[1].replace("\\040", " "), row[2]) for row in rows if len(row) > 2]
+    real = folder.resolve()
+    above = [(point, kind) for point, kind in points if real == Path(point) or Path(point) in real.parents]
+    point, kind = max(above, key=lambda item: len(item[0]), default=("", ""))
+    if kind in _NETWORK:
+        raise StateError(
+            f"the state folder {folder} lies on a network file system ({kind}, mounted at {point}), where SQLite loses data",
+            cure="set `state` to a folder on a local disk, or to a `postgresql://` address",
+        )

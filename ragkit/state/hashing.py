@@ -1,0 +1,40 @@
+"""The hashes that decide whether something changed: BLAKE2b, 16 bytes, of unambiguously joined parts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from typing import Any
+
+_NAMESPACE = uuid.UUID("5b0d1f7e-6f0c-5d53-9a61-0e6f5d2b7c11")
+
+
+def digest(*parts: bytes | str) -> bytes:
+    """16 bytes that differ when any part differs; parts are length-prefixed, so that ("ab", "c") is not ("a", "bc")."""
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        state.update(len(data).to_bytes(8, "little"))
+        state.update(data)
+    return state.digest()
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def fingerprint(value: Any) -> str:
+    """32 hexadecimal digits that differ when the value differs."""
+    return digest(canonical(value)).hex()
+
+
+def document_id(source: str, uri: str) -> uuid.UUID:
+    """The identity of a document: a UUIDv5 of its source's name and its URI."""
+    return uuid.uuid5(_NAMESPACE, canonical([source, uri]))
+
+
+def chunk_id(document: uuid.UUID, chunking: str, text: str, occurrence: int) -> uuid.UUID:
+    """The identity of a chunk: document, chunker fingerprint, text, and which one among the document's equal texts."""
+    return uuid.uuid5(document, f"{chunking}:{digest(text).hex()}:{occurrence}")

@@ -1,0 +1,90 @@
+"""Locks between processes: `flock` on files under the state, released by the kernel when their holder dies.
+
+The file's content names the holder for the error message; it is never what decides.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ragkit.errors import LockedError
+
+_POLL_S = 0.02
+
+
+class FileLock:
+    """A lock on one file. Not reentrant; one object belongs to one user."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        """`what` names in messages what the lock protects, such as `the ingest of this state`."""
+        self.path = path
+        self.what = what
+        self._fd: int | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds the lock, shared or not."""
+        return self._fd is not None
+
+    def acquire(self, *, shared: bool = False, timeout_s: float = 0.0) -> None:
+        """Take the lock, or change how it is held. Raises `LockedError` naming the holder after `timeout_s`."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        fd = self._fd if self._fd is not None else os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        deadline = time.monotonic() + timeout_s
+        mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        while True:
+            try:
+                fcntl.flock(fd, mode | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() >= deadline:
+                    holder = _holder(fd)
+                    self._fall_back(fd)
+                    raise LockedError(
+                        f"{self.what} is in use by {holder}", holder=holder, cure="wait until it has ended, or stop it"
+                    ) from None
+                time.sleep(_POLL_S)
+        self._fd = fd
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"process {os.getpid()} ({_command()})".encode(), 0)
+
+    def _fall_back(self, fd: int) -> None:
+        """After a failed attempt: a failed conversion has lost what was held (flock(2)), so take it shared again."""
+        if self._fd is None:
+            os.close(fd)
+            return
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            self.release()
+
+    def release(self) -> None:
+        """Give the lock back; does nothing where it is not held."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    @contextmanager
+    def hold(self, *, shared: bool = False, timeout_s: float = 0.0) -> Iterator[None]:
+        """Hold the lock for a `with` block."""
+        self.acquire(shared=shared, timeout_s=timeout_s)
+        try:
+            yield
+        finally:
+            self.release()
+
+
+def _holder(fd: int) -> str:
+    return os.pread(fd, 200, 0).decode("utf-8", "replace") or "another process"
+
+
+def _command() -> str:
+    """The program and its first word; never more of the command line, which may hold a question or a secret."""
+    words = [Path(sys.argv[0]).name, *sys.argv[1:2]] if sys.argv and sys.argv[0] else ["python"]
+    return " ".join(word for word in words if not word.startswith("-"))

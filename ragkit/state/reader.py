@@ -1,0 +1,132 @@
+"""What a query reads from the ledger: the chunks of one generation, in batches."""
+
+from __future__ import annotations
+
+import json
+import uuid
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, func, select
+
+from ragkit.state.ledger import Ledger
+from ragkit.state.records import ChunkRecord, DocumentRecord, GenerationRecord
+from ragkit.state.schema import chunks, documents
+
+_BATCH = 500
+
+
+class Reader:
+    """The live chunks of one pinned generation. Threads may share it."""
+
+    def __init__(self, ledger: Ledger, generation: GenerationRecord) -> None:
+        self._ledger = ledger
+        self._alive = (chunks.c.chunking == generation.chunking) & ~chunks.c.deleted
+        self.generation = generation.id
+
+    def alive(self, ids: Sequence[str]) -> dict[str, int]:
+        """The row keys of those of `ids` that are neither tombstoned nor unknown."""
+        found: dict[str, int] = {}
+        with self._ledger.read() as connection:
+            for batch in _batches(_bytes(ids)):
+                query = select(chunks.c.id, chunks.c.key).where(chunks.c.id.in_(batch), self._alive)
+                found.update((str(uuid.UUID(bytes=row[0])), row[1]) for row in connection.execute(query))
+        return found
+
+    def chunks(self, ids: Sequence[str]) -> list[ChunkRecord]:
+        """The chunks in the order of `ids`; tombstoned and unknown ones are left out."""
+        found: dict[str, ChunkRecord] = {}
+        with self._ledger.read() as connection:
+            for batch in _batches(_bytes(ids)):
+                for row in connection.execute(self._select(chunks.c.id.in_(batch))):
+                    record = _record(row)
+                    found[record.id] = record
+        return [found[item] for item in ids if item in found]
+
+    def neighbours(self, chunk_id: str, before: int, after: int) -> list[ChunkRecord]:
+        """The chunk with up to `before` and `after` chunks around it in its document, in reading order."""
+        centre = select(chunks.c.document, chunks.c.ordinal).where(chunks.c.id == uuid.UUID(chunk_id).bytes, self._alive)
+        with self._ledger.read() as connection:
+            place = connection.execute(centre).one_or_none()
+            if place is None:
+                return []
+            near = chunks.c.ordinal.between(place.ordinal - before, place.ordinal + after)
+            query = self._select((chunks.c.document == place.document) & near).order_by(chunks.c.ordinal)
+            return [_record(row) for row in connection.execute(query)]
+
+    def parent(self, chunk_id: str) -> ChunkRecord | None:
+        """The chunk that this one was cut from, or None."""
+        query = select(chunks.c.parent).where(chunks.c.id == uuid.UUID(chunk_id).bytes, self._alive)
+        with self._ledger.read() as connection:
+            parent = connection.execute(query).scalar()
+        found = self.chunks([str(uuid.UUID(bytes=parent))]) if parent else []
+        return found[0] if found else None
+
+    def document(self, document_id: str) -> DocumentRecord | None:
+        """The current version of a document with its whole text."""
+        query = select(documents).where(documents.c.id == uuid.UUID(document_id).bytes, documents.c.current)
+        with self._ledger.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return _document(row) if row is not None else None
+
+    def document_of(self, chunk_id: str) -> DocumentRecord | None:
+        """The version of the document that a chunk was cut from; its offsets refer to that text."""
+        cut = select(chunks.c.document).where(chunks.c.id == uuid.UUID(chunk_id).bytes, self._alive).scalar_subquery()
+        with self._ledger.read() as connection:
+            row = connection.execute(select(documents).where(documents.c.key == cut)).one_or_none()
+        return _document(row) if row is not None else None
+
+    def count(self) -> int:
+        """How many live chunks there are."""
+        with self._ledger.read() as connection:
+            return int(connection.execute(select(func.count()).select_from(chunks).where(self._alive)).scalar_one())
+
+    def all(self) -> Iterator[ChunkRecord]:
+        """Every live chunk, batch after batch, in the order of their keys."""
+        last = 0
+        while True:
+            with self._ledger.read() as connection:
+                query = self._select(chunks.c.key > last).order_by(chunks.c.key).limit(_BATCH)
+                batch = [_record(row) for row in connection.execute(query)]
+            if not batch:
+                return
+            yield from batch
+            last = batch[-1].key
+
+    def _select(self, condition: ColumnElement[bool]) -> Select[Any]:
+        columns = [chunks.c[name] for name in ("key", "id", "ordinal", "text", "start", "end", "heading", "page")]
+        about = [documents.c.id.label("document_id"), *(documents.c[name] for name in ("source", "uri", "title", "metadata"))]
+        joined = select(*columns, *about).join(documents, documents.c.key == chunks.c.document)
+        return joined.where(condition, self._alive)
+
+
+def _record(row: Row[Any]) -> ChunkRecord:
+    return ChunkRecord(
+        key=row.key, id=str(uuid.UUID(bytes=row.id)), document_id=str(uuid.UUID(bytes=row.document_id)), source=row.source,
+        uri=row.uri, title=row.title, ordinal=row.ordinal, text=row.text, start=row.start, end=row.end, heading=row.heading,
+        page=row.page, metadata=json.loads(row.metadata),
+    )  # fmt: skip
+
+
+def _document(row: Row[Any]) -> DocumentRecord:
+    return DocumentRecord(
+        key=row.key, id=str(uuid.UUID(bytes=row.id)), source=row.source, uri=row.uri, title=row.title,
+        metadata=json.loads(row.metadata), text=zlib.decompress(row.text).decode(),
+    )  # fmt: skip
+
+
+def _bytes(ids: Sequence[str]) -> list[bytes]:
+    """Ids as the ledger keeps them; what is no UUID cannot be one of its chunks."""
+    found: list[bytes] = []
+    for item in ids:
+        try:
+            found.append(uuid.UUID(item).bytes)
+        except ValueError:
+            continue
+    return found
+
+
+def _batches(ids: list[bytes]) -> Iterator[list[bytes]]:
+    for start in range(0, len(ids), _BATCH):
+        yield ids[start : start + _BATCH]

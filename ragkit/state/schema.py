@@ -1,0 +1,153 @@
+"""The ledger's tables, and how an older ledger becomes a newer one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    insert,
+    inspect,
+    select,
+    update,
+)
+
+from ragkit.errors import StateError, StateVersionError
+
+SCHEMA_VERSION = 1
+
+TABLES = MetaData()
+
+meta = Table("meta", TABLES, Column("key", String(64), primary_key=True), Column("value", Text, nullable=False))
+"""`schema_version`, `state_uuid`, `seq` (the last sequence number given out) and `live` (the generation that answers)."""
+
+documents = Table(
+    "documents",
+    TABLES,
+    Column("key", Integer, primary_key=True),
+    Column("id", LargeBinary(16), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("uri", Text, nullable=False),
+    Column("current", Boolean, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("content_hash", LargeBinary(16), nullable=False),
+    Column("recipe", LargeBinary(16), nullable=False),
+    Column("stamp", Text),
+    Column("text", LargeBinary, nullable=False),
+    Index("documents_id", "id"),
+    Index("documents_source", "source", "current"),
+)
+"""A row per version of a document. Only one is current; older ones stay while chunks refer to them. `text` is zlib."""
+
+chunkings = Table(
+    "chunkings",
+    TABLES,
+    Column("id", Integer, primary_key=True),
+    Column("fingerprint", String(32), nullable=False, unique=True),
+)
+
+cuts = Table(
+    "cuts",
+    TABLES,
+    Column("chunking", Integer, ForeignKey("chunkings.id"), primary_key=True),
+    Column("document", Integer, ForeignKey("documents.key"), primary_key=True),
+)
+"""Which version of a document has been cut under which chunking; also for those that gave no chunk."""
+
+chunks = Table(
+    "chunks",
+    TABLES,
+    Column("key", Integer, primary_key=True),
+    Column("id", LargeBinary(16), nullable=False),
+    Column("chunking", Integer, ForeignKey("chunkings.id"), nullable=False),
+    Column("document", Integer, ForeignKey("documents.key"), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("start", Integer),
+    Column("end", Integer),
+    Column("parent", LargeBinary(16)),
+    Column("page", Integer),
+    Column("truncated", Boolean, nullable=False),
+    Column("input_hash", LargeBinary(16), nullable=False),
+    Column("payload_hash", LargeBinary(16), nullable=False),
+    Column("heading", Text, nullable=False),
+    Column("lead", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Index("chunks_id", "id", unique=True),
+    Index("chunks_seq", "chunking", "seq"),
+    Index("chunks_document", "document"),
+)
+"""A chunk's last change has the number `seq`; a tombstone (`deleted`) stays until every view has passed it."""
+
+views = Table(
+    "views",
+    TABLES,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("chunking", Integer, ForeignKey("chunkings.id"), nullable=False),
+    Column("component", Text, nullable=False),
+    Column("processes", String(16), nullable=False),
+    Column("collection", Text, nullable=False),
+    Column("fingerprint", String(32), nullable=False),
+    Column("applied", Integer, nullable=False),
+)
+
+generations = Table(
+    "generations",
+    TABLES,
+    Column("id", Integer, primary_key=True),
+    Column("chunking", Integer, ForeignKey("chunkings.id"), nullable=False),
+    Column("vector", Integer, ForeignKey("views.id"), nullable=False),
+    Column("keyword", Integer, ForeignKey("views.id"), nullable=False),
+)
+
+runs = Table(
+    "runs",
+    TABLES,
+    Column("id", Integer, primary_key=True),
+    Column("started", Float, nullable=False),
+    Column("finished", Float),
+    Column("status", String(16), nullable=False),
+    Column("fingerprint", String(32), nullable=False),
+    Column("report", Text, nullable=False),
+)
+"""Every ingest: `status` is `running`, `done`, `part` or `failed`; times are seconds since the epoch."""
+
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {}
+"""From a version to the next one; each runs inside the opening transaction."""
+
+
+def prepare(connection: Connection, fresh: Mapping[str, str]) -> None:
+    """Create the tables with the `fresh` values, or bring an older ledger up to date.
+
+    Raises `StateVersionError` for a ledger of a newer ragkit and `StateError` for a database that is no ledger.
+    """
+    if not inspect(connection).has_table("meta"):
+        TABLES.create_all(connection)
+        connection.execute(insert(meta), [{"key": "schema_version", "value": str(SCHEMA_VERSION)}])
+        connection.execute(insert(meta), [{"key": key, "value": value} for key, value in fresh.items()])
+        return
+    version = connection.execute(select(meta.c.value).where(meta.c.key == "schema_version")).scalar()
+    if version is None or not version.isdigit():
+        raise StateError("the ledger has no schema version; it was not made by ragkit", cure="point `state` at another folder")
+    if int(version) > SCHEMA_VERSION:
+        raise StateVersionError(
+            f"the state has schema version {version}; this ragkit knows versions up to {SCHEMA_VERSION}",
+            cure="upgrade ragkit (`pip install -U ragkit`), or point `state` at another folder",
+        )
+    for number in range(int(version), SCHEMA_VERSION):
+        MIGRATIONS[number](connection)
+        connection.execute(update(meta).where(meta.c.key == "schema_version").values(value=str(number + 1)))
