@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -61,6 +61,9 @@ class BuildContext(Protocol):
 
     def hydrate(self, ids: Sequence[str], scores: Sequence[float] | None = None) -> list[Any]:
         """The chunks as LlamaIndex `NodeWithScore`s in the given order, read in one batch; deleted ones are left out."""
+
+    def nodes(self) -> Iterator[BaseNode]:
+        """Every live chunk of the generation as a node, read lazily; for what builds an index of its own in memory."""
 
     def neighbours(self, chunk_id: str, before: int = 1, after: int = 1) -> list[BaseNode]:
         """The chunk with those around it in its document, in reading order."""

@@ -6,6 +6,7 @@ changed keeps its own.
 
 from __future__ import annotations
 
+import json
 import uuid
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,6 +61,19 @@ class NewChunk:
     input_hash: bytes
     payload_hash: bytes
     parent: uuid.UUID | None = None
+
+
+@dataclass(frozen=True)
+class StoredDocument:
+    """A document version as the ledger holds it, for cutting it again. `key` is its row."""
+
+    key: int
+    id: uuid.UUID
+    source: str
+    uri: str
+    title: str
+    metadata: Mapping[str, Any]
+    text: str
 
 
 @dataclass(frozen=True)
@@ -164,13 +178,15 @@ def remove(connection: Connection, ids: Iterable[uuid.UUID]) -> ChunkChanges:
     return ChunkChanges(0, removed)
 
 
-def uncut(connection: Connection, chunking: int, limit: int) -> list[tuple[int, uuid.UUID, str, str, str, str, str]]:
-    """Current documents not yet cut under `chunking`: key, id, source, uri, title, metadata as JSON, text."""
+def uncut(connection: Connection, chunking: int, after: int, limit: int) -> list[StoredDocument]:
+    """Current documents with a key beyond `after` that have not been cut under `chunking` yet, by key."""
     done = exists().where(cuts.c.chunking == chunking, cuts.c.document == documents.c.key)
     columns = [documents.c[name] for name in ("key", "id", "source", "uri", "title", "metadata", "text")]
-    query = select(*columns).where(documents.c.current, ~done).order_by(documents.c.key).limit(limit)
+    query = select(*columns).where(documents.c.current, documents.c.key > after, ~done).order_by(documents.c.key).limit(limit)
     return [
-        (row.key, uuid.UUID(bytes=row.id), row.source, row.uri, row.title, row.metadata, zlib.decompress(row.text).decode())
+        StoredDocument(
+            row.key, uuid.UUID(bytes=row.id), row.source, row.uri, row.title, json.loads(row.metadata), _unpacked(row.text)
+        )
         for row in connection.execute(query)
     ]
 
@@ -180,6 +196,10 @@ def purge(connection: Connection, chunking: int, passed: int) -> None:
     connection.execute(delete(chunks).where(chunks.c.chunking == chunking, chunks.c.deleted, chunks.c.seq <= passed))
     used = exists().where(chunks.c.document == documents.c.key)
     connection.execute(delete(documents).where(~documents.c.current, ~used))
+
+
+def _unpacked(text: bytes) -> str:
+    return zlib.decompress(text).decode()
 
 
 def _values(chunk: NewChunk, document: int) -> dict[str, Any]:

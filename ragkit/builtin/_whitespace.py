@@ -1,0 +1,47 @@
+"""The cleaner `whitespace`."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+from llama_index.core.schema import BaseNode, TransformComponent
+
+from ragkit.text import PAGE_BREAK
+
+_NEWLINES = re.compile("\r\n|[\r\x0b\x85\u2028\u2029]")
+_SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f]")
+# Zero-width joiner and non-joiner (U+200C, U+200D) carry meaning in emoji and Persian, so they stay.
+_NOTHING = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2060\ufeff\ud800-\udfff]")
+_BLANK_LINES = re.compile("\n{4,}")
+
+
+def clean(text: str) -> str:
+    """`text` in Unicode NFC with plain spaces and newlines, no control characters but newline, tab and page break, no
+    space at the end of a line, and never more than two blank lines in a row. Indentation stays as it is.
+    """
+    text = _NOTHING.sub("", _SPACES.sub(" ", _NEWLINES.sub("\n", text)))
+    text = unicodedata.normalize("NFC", text)
+    return PAGE_BREAK.join(_strip_lines(page) for page in text.split(PAGE_BREAK))
+
+
+def _strip_lines(page: str) -> str:
+    # a regular expression for trailing space would take quadratic time on a long run of spaces inside a line
+    return _BLANK_LINES.sub("\n\n\n", "\n".join(line.rstrip(" \t") for line in page.split("\n")))
+
+
+class WhitespaceCleaner(TransformComponent):
+    """Returns new documents with the same metadata; those handed in stay as they are."""
+
+    def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[BaseNode]:
+        """Clean the text of each document."""
+        return [_cleaned(node) for node in nodes]
+
+
+def _cleaned(node: BaseNode) -> BaseNode:
+    copy = node.model_copy()
+    copy.metadata = dict(node.metadata)
+    copy.set_content(clean(node.get_content()))
+    return copy

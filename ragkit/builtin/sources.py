@@ -1,0 +1,72 @@
+"""The built-in sources."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import field_validator
+
+from ragkit import BuildContext, Component, ConfigPath, Options, hookimpl, runtime
+
+if TYPE_CHECKING:
+    from ragkit.builtin._files import FilesSource
+
+INCLUDE = (
+    "**/*.md", "**/*.markdown", "**/*.mdx", "**/*.txt", "**/*.text", "**/*.rst",
+    "**/*.html", "**/*.htm", "**/*.xhtml", "**/*.pdf",
+)  # fmt: skip
+EXCLUDE = ("node_modules/", "__pycache__/", "site-packages/")
+
+
+class FilesOptions(Options):
+    """`files`: the documents under a folder, or a single file.
+
+    Patterns are those of `.gitignore`, matched without regard to case against paths relative to the folder.
+    """
+
+    path: ConfigPath = runtime(description="a folder, or one file")
+    include: tuple[str, ...] = runtime(default=INCLUDE, min_length=1, description="patterns of the files to take")
+    exclude: tuple[str, ...] = runtime(default=EXCLUDE, description="patterns of files and folders to leave out")
+    hidden: bool = runtime(default=False, description="take files and folders whose name begins with a dot, too")
+    max_bytes: int = runtime(default=50_000_000, ge=1, description="a larger file is a failure")
+    max_pages: int = runtime(default=5_000, ge=1, description="a PDF with more pages is a failure")
+    encoding: str | None = runtime(default=None, description="of text files; by default it is found out for each")
+
+    @field_validator("include", "exclude")
+    @classmethod
+    def _patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            if not pattern.strip("!/ "):
+                raise ValueError(f"{pattern!r} is no pattern")
+        return patterns
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str | None) -> str | None:
+        if encoding is not None:
+            try:
+                "".encode(encoding)
+            except LookupError:
+                raise ValueError(f"Python knows no encoding {encoding!r}") from None
+        return encoding
+
+
+def build_files(options: FilesOptions, context: BuildContext) -> FilesSource:
+    """The documents under `options.path`."""
+    from ragkit.builtin._files import FilesSource
+
+    return FilesSource(options)
+
+
+@hookimpl
+def ragkit_sources() -> list[Component]:
+    """`files`."""
+    return [
+        Component(
+            "files",
+            FilesOptions,
+            build_files,
+            summary="a folder of text, Markdown, HTML and PDF",
+            capabilities={"lists": True},
+        )
+    ]

@@ -1,0 +1,22 @@
+"""The `ragkit` command. Everything beyond argument parsing is imported by the command that needs it."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command line and exit with its status: 0 done, 1 failed, 2 wrong config or arguments, 3 done in part.
+
+    A `RagkitError` is what a user can mend, so it is shown without a traceback; anything else keeps its own.
+    """
+    import sys
+
+    from ragkit.cli.app import app
+    from ragkit.errors import RagkitError
+
+    try:
+        app(prog_name="ragkit")
+    except RagkitError as error:
+        from ragkit.cli.render import show_error
+
+        show_error(error)
+        sys.exit(error.exit_status)

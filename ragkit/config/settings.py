@@ -1,0 +1,89 @@
+"""The keys of a configuration, their defaults, and what each means."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+
+from ragkit.components import (
+    AnswererSpec,
+    ChunkerSpec,
+    CleanerSpec,
+    EmbeddingSpec,
+    KeywordStoreSpec,
+    Kind,
+    LLMSpec,
+    RerankerSpec,
+    RetrieverSpec,
+    SourceSpec,
+    VectorStoreSpec,
+)
+
+
+def _state(value: Any, info: ValidationInfo) -> Any:
+    """A folder becomes absolute; an address stays as it is."""
+    if not isinstance(value, str) or re.match(r"postgresql(\+\w+)?://", value):
+        return value
+    if "://" in value:
+        raise ValueError("must be a folder, or postgresql://user@host/database")
+    if not value.strip():
+        raise ValueError("must name a folder")
+    folder = getattr(value, "folder", None) or (info.context or {}).get("folder") or Path()
+    return os.path.realpath(Path(folder, os.path.expanduser(value)))  # noqa: PTH111 - pathlib's raises for an unknown user
+
+
+def _key(default: Any, description: str, **constraints: Any) -> Any:
+    return Field(default, description=description, **constraints)
+
+
+class Settings(BaseModel):
+    """What a YAML file may say; field names are its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    name: str = _key("", "What this index is called; the folder's name where it is left out.", min_length=1, max_length=200)
+    state: Annotated[str, BeforeValidator(_state)] = _key(
+        ".ragkit", "Where the ledger and the indexes are kept: a folder, or postgresql://… for several machines.", repr=False
+    )
+    sources: tuple[SourceSpec, ...] = _key(..., "Where the documents come from.", min_length=1)
+    clean: tuple[CleanerSpec, ...] = _key(("whitespace",), "What is done to each document's text, in order.")
+    chunker: ChunkerSpec = _key("sentence", "How documents are cut into chunks.")
+    embedding: EmbeddingSpec = _key("huggingface", "The model that turns texts into vectors.")
+    vector_store: VectorStoreSpec = _key("chroma", "The store of the vectors.")
+    keyword_store: KeywordStoreSpec = _key("bm25", "The store that answers by words.")
+    retriever: RetrieverSpec = _key("hybrid", "How chunks are found for a question.")
+    rerankers: tuple[RerankerSpec, ...] = _key((), "What puts the found chunks in a better order, one after another.")
+    top_k: int = _key(5, "How many hits a question gets.", ge=1, le=1000)
+    answer: AnswererSpec = _key("extractive", "How the answer is made; llm needs an `llm`.")
+    llm: LLMSpec | None = _key(None, "The language model, for components that need one.")
+
+
+class Config(Settings):
+    """A validated configuration. `state` is an absolute folder or postgresql://…; `file` is where it was read from."""
+
+    file: Path | None = None
+
+
+SINGLE: dict[str, Kind] = {
+    kind.yaml_key: kind
+    for kind in (
+        Kind.CHUNKER,
+        Kind.EMBEDDING,
+        Kind.VECTOR_STORE,
+        Kind.KEYWORD_STORE,
+        Kind.RETRIEVER,
+        Kind.ANSWERER,
+        Kind.LLM,
+    )
+}
+"""The keys that hold one component."""
+
+
+def default_use(key: str) -> str | None:
+    """The component that `key` holds where the YAML names none."""
+    default = Settings.model_fields[key].default if key in SINGLE else None
+    return default if isinstance(default, str) else None

@@ -1,0 +1,36 @@
+"""Old generations go when nobody leases them."""
+
+from __future__ import annotations
+
+from ragkit.errors import RagkitError
+from ragkit.state import documents as table
+from ragkit.state.generations import Generations
+from ragkit.state.ledger import Ledger
+from ragkit.state.views import OpenStore, View
+
+
+def retire(ledger: Ledger, generations: Generations, open_store: OpenStore) -> list[str]:
+    """Remove the generations that do not answer and that nobody reads; returns a sentence for each that has to stay.
+
+    Collections go first and the ledger's rows after them, so that an interruption leaves rows to find them by.
+    """
+    stayed: list[str] = []
+    for generation in generations.all():
+        if generation.live:
+            continue
+        lease = generations.lease(generation)
+        try:
+            lease.acquire()
+            for record in generations.unused_views(generation):
+                View(ledger, record, open_store).destroy()
+            generations.forget(generation)
+        except RagkitError as error:
+            stayed.append(f"generation {generation.id} stays for now: {error.message}")
+        finally:
+            lease.release()
+    live = generations.live()
+    if live is not None:
+        passed = generations.passed(live.chunking)
+        with ledger.write("ledger.purge") as connection:
+            table.purge(connection, live.chunking, passed)
+    return stayed

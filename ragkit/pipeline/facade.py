@@ -1,0 +1,165 @@
+"""The pipeline: what the CLI, the chat, the API and a Python program hold in their hands."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ragkit.config import Config, load
+from ragkit.host import Host
+from ragkit.ingest.documents import Rules
+from ragkit.ingest.repair import Verification, repair, verify
+from ragkit.ingest.report import IngestReport, Progress, silent
+from ragkit.ingest.retire import retire
+from ragkit.pipeline.index import Index
+from ragkit.pipeline.status import Status, view_status
+from ragkit.query.answer import Answer
+from ragkit.query.search import SearchResult
+
+if TYPE_CHECKING:
+    from llama_index.core.query_engine import RetrieverQueryEngine
+    from llama_index.core.vector_stores.types import MetadataFilters
+
+
+class Pipeline:
+    """A configuration at work: ingests, searches and answers. Threads may share it; close it, or use it in a `with` block.
+
+    Every method raises a `RagkitError` that says what to do; see `ragkit.errors`.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._index = Index(config)
+
+    @classmethod
+    def from_yaml(
+        cls,
+        path: str | Path = "ragkit.yaml",
+        *,
+        overrides: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+        host: Host | None = None,
+    ) -> Self:
+        """Load a YAML file. `overrides` are `key.path=value`, as with `--set`; `host` defaults to the installed plugins."""
+        return cls(load(Path(path), host or Host(), overrides=overrides, environ=environ))
+
+    def close(self) -> None:
+        """Close stores and databases and let other processes in."""
+        self._index.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def ingest(
+        self,
+        *,
+        progress: Progress = silent,
+        only: Sequence[str] = (),
+        limit: int | None = None,
+        allow_removals: bool = False,
+        rehash: bool = False,
+        dry_run: bool = False,
+        views_only: bool = False,
+    ) -> IngestReport:
+        """Bring the ledger and both views up to date with the sources; running it again repairs whatever was interrupted.
+
+        `only` takes the sources of these names and `limit` that many documents of each; both remove nothing. `allow_removals`
+        removes what a listing that shrank by more than half has lost. `rehash` reads every document, whatever its stamp
+        says. `dry_run` only counts. `views_only` touches no source.
+        """
+        rules = Rules(tuple(only), limit, allow_removals, rehash, dry_run)
+        return self._index.ingest(rules, progress, views_only=views_only)
+
+    def search(
+        self, question: str, *, k: int | None = None, filters: MetadataFilters | None = None, **settings: Any
+    ) -> SearchResult:
+        """The best `k` chunks (default: the configuration's `top_k`) that satisfy `filters`, with the trace.
+
+        `settings` override options of the retriever for this query, such as `alpha=0.3`.
+        """
+        with self._index.reading() as opened:
+            return opened.searcher.search(question, k=k, filters=filters, settings=settings)
+
+    def ask(self, question: str, *, k: int | None = None, filters: MetadataFilters | None = None, **settings: Any) -> Answer:
+        """An answer with citations, or one that says that the documents do not answer."""
+        with self._index.reading() as opened:
+            return opened.answerer.ask(question, k=k, filters=filters, settings=settings)
+
+    async def aask(
+        self, question: str, *, k: int | None = None, filters: MetadataFilters | None = None, **settings: Any
+    ) -> Answer:
+        """As `ask`, without blocking the event loop."""
+        with self._index.reading() as opened:
+            return await opened.answerer.aask(question, k=k, filters=filters, settings=settings)
+
+    async def astream(
+        self, question: str, *, k: int | None = None, filters: MetadataFilters | None = None, **settings: Any
+    ) -> AsyncIterator[str | Answer]:
+        """The answer's text in pieces as it is written, and last the whole `Answer`."""
+        with self._index.reading() as opened:
+            async for piece in opened.answerer.astream(question, k=k, filters=filters, settings=settings):
+                yield piece
+
+    def query_engine(self) -> RetrieverQueryEngine:
+        """A LlamaIndex query engine over this pipeline. It follows generations as `search` does."""
+        from llama_index.core.query_engine import RetrieverQueryEngine
+
+        from ragkit.pipeline.engine import PipelineRetriever
+
+        with self._index.reading() as opened:
+            return RetrieverQueryEngine(PipelineRetriever(self), response_synthesizer=opened.synthesizer)
+
+    def status(self) -> Status:
+        """How the index stands, without changing anything."""
+        index = self._index
+        live, wanted = index.generations.live(), index.wiring.wanted()
+        generations = index.generations.all()
+        differs = index.generations.matches(wanted, live) if live else ["everything: nothing has been ingested yet"]
+        seen: set[int] = set()
+        views = []
+        for generation in generations:
+            for record in (generation.vector, generation.keyword):
+                if record.id not in seen:
+                    seen.add(record.id)
+                    with index.pool.using(record) as (view,):
+                        views.append(view_status(index.ledger, generation, view))
+        runs = index.ledger.runs(limit=1)
+        return Status(
+            name=self.config.name, state=self.config.state, generation=live.id if live else 0, matches=not differs,
+            detail="" if not differs else f"the configuration differs in {', '.join(differs)}; run `ragkit ingest`",
+            **index.ledger.counts(live.chunking if live else 0), views=tuple(views), cache=index.cache.statistics(),
+            last_run=runs[0] if runs else None,
+        )  # fmt: skip
+
+    def verify_views(self) -> list[Verification]:
+        """Compare every id in the ledger with every id in both stores of the live generation."""
+        live = self._index.live()
+        with self._index.pool.using(live.vector, live.keyword) as views:
+            return [verify(self._index.ledger, live, view) for view in views]
+
+    def repair_views(self, *, progress: Progress = silent) -> list[Verification]:
+        """Make both stores of the live generation hold exactly what the ledger says; embeds only what the cache has lost."""
+        index = self._index
+        live = index.live()
+        with index.ledger.lock("ingest", "the ingest of this state").hold(), ExitStack() as stack:
+            views = stack.enter_context(index.pool.using(live.vector, live.keyword))
+            for view, model in zip(views, (index.wiring.embedding, None), strict=True):
+                if not verify(index.ledger, live, view).sound:
+                    repair(index.ledger, index.generations, live, view, model, progress)
+            return [verify(index.ledger, live, view) for view in views]
+
+    def drop_views(self) -> list[str]:
+        """Remove the generations that do not answer; returns a sentence for each that had to stay."""
+        index = self._index
+        with index.ledger.lock("ingest", "the ingest of this state").hold():
+            return retire(index.ledger, index.generations, index.wiring.open_store)
+
+    def runs(self, limit: int = 20) -> list[dict[str, Any]]:
+        """The last ingests, newest first."""
+        return self._index.ledger.runs(limit)

@@ -1,0 +1,156 @@
+"""The index of one configuration: which generation answers, opening it, and bringing it up to date."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from ragkit.config import Config
+from ragkit.errors import MismatchError, StateError
+from ragkit.ingest.apply import apply
+from ragkit.ingest.documents import DocumentSync, Rules, counts
+from ragkit.ingest.report import IngestReport, Progress, Tally, ViewReport
+from ragkit.ingest.retire import retire
+from ragkit.pipeline.opened import OpenGeneration
+from ragkit.pipeline.pool import ViewPool
+from ragkit.pipeline.wiring import Wiring, collection_prefix
+from ragkit.state.embeddings import EmbeddingCache
+from ragkit.state.generations import Generations
+from ragkit.state.ledger import Ledger
+from ragkit.state.records import GenerationRecord
+from ragkit.state.views import View
+
+
+class Index:
+    """The state of one configuration in this process. Threads may share it."""
+
+    def __init__(self, config: Config) -> None:
+        if "://" in config.state:
+            raise StateError(
+                "`state: postgresql://…` is not supported by this version",
+                cure="set `state` to a folder",
+            )
+        self.config = config
+        self.ledger = Ledger(Path(config.state))
+        self.cache = EmbeddingCache(self.ledger.folder)
+        self.generations = Generations(self.ledger, collection_prefix(config.name))
+        self.wiring = Wiring(config, self.ledger, self.cache)
+        self.pool = ViewPool(self.ledger, self.wiring.open_store)
+        self._opened: OpenGeneration | None = None
+        self._lock = threading.RLock()
+
+    def close(self) -> None:
+        """Close everything that is open."""
+        with self._lock:
+            if self._opened is not None:
+                self._opened.retire()
+                self._opened = None
+        self.cache.close()
+        self.ledger.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[OpenGeneration]:
+        """The live generation, pinned for one query. Raises `MismatchError` where it is not the one configured."""
+        with self._lock:
+            number = self.generations.live_number()
+            if self._opened is None or self._opened.record.id != number:
+                self._let_go()
+                self._opened = OpenGeneration(self.ledger, self.generations, self.live(), self.wiring, self.pool)
+            pin = self._opened.pinned()
+            opened = pin.__enter__()
+        try:
+            yield opened
+        finally:
+            pin.__exit__(None, None, None)
+
+    def live(self) -> GenerationRecord:
+        """The live generation, if it is the configured one."""
+        live = self.generations.live()
+        command = f"ragkit ingest -c {self.config.file}" if self.config.file else "ragkit ingest"
+        if live is None:
+            raise MismatchError("nothing has been ingested yet", cure=f"run `{command}`")
+        differs = self.generations.matches(self.wiring.wanted(), live)
+        if differs:
+            raise MismatchError(
+                f"the live index (generation {live.id}) differs from this configuration in: {', '.join(differs)}",
+                cure=f"run `{command}` to build it, or use the configuration that it was made with",
+            )
+        return live
+
+    def ingest(self, rules: Rules, progress: Progress, *, views_only: bool) -> IngestReport:
+        """Bring ledger and views up to date; one full ingest at a time."""
+        started = time.monotonic()
+        if rules.dry_run:
+            return self._report(self._documents(rules, progress, None).tally, (), started, dry_run=True)
+        wanted = self.wiring.wanted()
+        with self.ledger.lock("ingest", "the ingest of this state").hold():
+            run = self.ledger.start_run(wanted.chunking)
+            try:
+                report = self._ingest(rules, progress, self.generations.ensure(wanted), started, views_only=views_only)
+            except BaseException as error:
+                with suppress(StateError):
+                    self.ledger.finish_run(run, "failed", {"error": f"{type(error).__name__}: {error}"})
+                raise
+            self.ledger.finish_run(run, "part" if report.exit_status else "done", report.to_dict())
+            return report
+
+    def _ingest(
+        self, rules: Rules, progress: Progress, target: GenerationRecord, started: float, *, views_only: bool
+    ) -> IngestReport:
+        embedding = self.wiring.embedding
+        before = embedding.embedded, embedding.cache_hits
+        with self.pool.using(target.vector, target.keyword) as views:
+            for view in views:
+                view.require_sound()
+            sync = self._documents(rules, progress, target.chunking, views_only=views_only)
+            for view, model in zip(views, (embedding, None), strict=True):
+                apply(self.ledger, self.generations, view, model, progress)
+            for view in views:
+                view.require_sound()
+            report = self._report(sync.tally, views, started, chunking=target.chunking)
+        report = replace(report, embedded=embedding.embedded - before[0], cache_hits=embedding.cache_hits - before[1])
+        if not target.live:
+            self.generations.switch(target)
+        with self._lock:
+            if self._opened is not None and self._opened.record.id != target.id:
+                self._let_go(drain=True)
+        for sentence in retire(self.ledger, self.generations, self.wiring.open_store):
+            progress("retire", 0, None, sentence)
+        return report
+
+    def _documents(self, rules: Rules, progress: Progress, chunking: int | None, *, views_only: bool = False) -> DocumentSync:
+        sync = DocumentSync(self.ledger, chunking, self.wiring.cutter(), self.wiring.cleaning(), rules, progress)
+        if not views_only:
+            sync.run(self.wiring.sources(rules.only))
+        sync.cut_remaining()
+        return sync
+
+    def _report(
+        self, tally: Tally, views: Sequence[View], started: float, *, chunking: int = 0, dry_run: bool = False
+    ) -> IngestReport:
+        totals = self.ledger.counts(chunking)
+        notes = list(tally.notes)
+        if not totals["documents"] and not tally.added and not notes:
+            notes.append("the sources list no documents; check `path`, `include` and `exclude`")
+        reports = [
+            ViewReport(view.record.component, view.record.kind, self.generations.view(view.record.id).applied, view.store.count())
+            for view in views
+        ]
+        return IngestReport(
+            documents=dict(counts(tally)),
+            chunks={
+                "added": tally.chunks_added, "removed": tally.chunks_removed, "total": totals["chunks"],
+                "truncated": totals["truncated"],
+            },
+            embedded=0, cache_hits=0, views=tuple(reports), failures=tuple(tally.failures), notes=tuple(notes),
+            seconds=round(time.monotonic() - started, 3), dry_run=dry_run,
+        )  # fmt: skip
+
+    def _let_go(self, *, drain: bool = False) -> None:
+        if self._opened is not None:
+            self._opened.retire(drain=drain)
+            self._opened = None

@@ -1,0 +1,85 @@
+"""How the index stands: what `ragkit status` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ragkit.errors import RagkitError
+from ragkit.state.ledger import Ledger
+from ragkit.state.records import GenerationRecord, ViewRecord
+from ragkit.state.views import View
+
+
+@dataclass(frozen=True)
+class ViewStatus:
+    """A view: `state` is `complete`, `lagging`, `drifted`, `missing`, `foreign` or `unavailable`; `detail` says why."""
+
+    name: str
+    kind: str
+    generation: int
+    state: str
+    count: int | None
+    applied: int
+    lag: int
+    fingerprint: str
+    collection: str
+    size_bytes: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """The index as a whole. `matches` tells whether the configuration describes the live generation; `cure` what to do if not."""
+
+    name: str
+    state: str
+    generation: int
+    matches: bool
+    detail: str
+    documents: int
+    chunks: int
+    truncated: int
+    views: Sequence[ViewStatus]
+    cache: dict[str, Any]
+    last_run: dict[str, Any] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of `ragkit status --json`."""
+        return asdict(self)
+
+
+def view_status(ledger: Ledger, generation: GenerationRecord, view: View) -> ViewStatus:
+    """A view's state; one that cannot be opened is `unavailable`, with the reason."""
+    record: ViewRecord = view.record
+    try:
+        health = view.health()
+        state, count, applied, lag, detail = health.state, health.count, health.applied, health.lag, health.detail
+    except RagkitError as error:
+        state, count, applied, lag, detail = "unavailable", None, record.applied, 0, error.message
+    return ViewStatus(
+        name=record.component,
+        kind=record.kind,
+        generation=generation.id,
+        state=state,
+        count=count,
+        applied=applied,
+        lag=lag,
+        fingerprint=record.fingerprint,
+        collection=record.collection,
+        size_bytes=folder_bytes(view.folder),
+        detail=detail,
+    )
+
+
+def folder_bytes(folder: Path) -> int:
+    """What the files below a folder weigh; 0 where there is none."""
+    total = 0
+    for path in folder.rglob("*") if folder.is_dir() else ():
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:
+            continue
+    return total

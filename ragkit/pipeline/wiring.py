@@ -1,0 +1,138 @@
+"""Builds the components that a configuration names, and knows the fingerprints of the index that they make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragkit.components import Spec, Tokenizer
+from ragkit.config import Config
+from ragkit.errors import ComponentError, RagkitError
+from ragkit.ingest.cutting import Cutter
+from ragkit.ingest.documents import NamedSource
+from ragkit.ingest.reading import Cleaning
+from ragkit.pipeline.context import Context, Offered
+from ragkit.pipeline.words import WordTokenizer
+from ragkit.state.cached_embedding import CachedEmbedding
+from ragkit.state.embeddings import EmbeddingCache
+from ragkit.state.generations import Wanted, WantedView
+from ragkit.state.hashing import fingerprint
+from ragkit.state.ledger import Ledger
+from ragkit.state.records import ViewRecord
+from ragkit.state.stores import StoreAdapter
+
+if TYPE_CHECKING:
+    from llama_index.core.llms import LLM
+
+
+class Wiring:
+    """The components of one configuration over one state. What is costly is built when it is first needed, once."""
+
+    def __init__(self, config: Config, ledger: Ledger, cache: EmbeddingCache) -> None:
+        self.config = config
+        self._ledger = ledger
+        self._cache = cache
+        self._embedding: CachedEmbedding | None = None
+        self._tokenizer: Tokenizer | None = None
+        self._llm: LLM | None = None
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The embedding's tokenizer; a plain word counter for an embedding that offers none."""
+        if self._tokenizer is None:
+            spec = self.config.embedding
+            make = spec.component.tokenizer
+            limit = spec.component.capabilities.get("max_tokens")
+            self._tokenizer = make(spec.options, self.context(spec)) if make else WordTokenizer(limit)
+        return self._tokenizer
+
+    @property
+    def embedding(self) -> CachedEmbedding:
+        """The embedding behind the cache; the model is loaded with the first text that is not in it."""
+        if self._embedding is None:
+            spec = self.config.embedding
+            self._embedding = CachedEmbedding(lambda: self.build(spec), self._cache, self._model(), spec.use)
+        return self._embedding
+
+    @property
+    def llm(self) -> LLM | None:
+        """The configured LLM, or None."""
+        if self._llm is None and self.config.llm is not None:
+            self._llm = self.build(self.config.llm)
+        return self._llm
+
+    def wanted(self) -> Wanted:
+        """The generation that this configuration describes."""
+        config, tokens = self.config, self.tokenizer
+        return Wanted(
+            chunking=fingerprint([config.chunker.identity(), tokens.fingerprint, tokens.max_tokens, tokens.special_tokens]),
+            vector=_view("vector", config.vector_store, [self._model(), config.vector_store.identity()]),
+            keyword=_view("keyword", config.keyword_store, [config.keyword_store.identity()]),
+        )
+
+    def cutter(self) -> Cutter:
+        """The chunker with what it needs."""
+        return Cutter(self.build(self.config.chunker), self.tokenizer, self.wanted().chunking)
+
+    def cleaning(self) -> Cleaning:
+        """The cleaners in order."""
+        specs = self.config.clean
+        return Cleaning([self.build(spec) for spec in specs], fingerprint([spec.identity() for spec in specs]))
+
+    def sources(self, only: Sequence[str] = ()) -> list[NamedSource]:
+        """The sources by name; with `only`, those."""
+        return [NamedSource(spec.name, self.build(spec)) for spec in self.config.sources if not only or spec.name in only]
+
+    def open_store(self, record: ViewRecord) -> StoreAdapter:
+        """The store of a view. Raises `ComponentError` for a view that another configuration made in another kind of store."""
+        spec = self.config.vector_store if record.kind == "vector" else self.config.keyword_store
+        if spec.use != record.component:
+            raise ComponentError(
+                f"the collection {record.collection!r} lies in {record.component!r}, which this configuration does not name",
+                component=record.component,
+                cure=f"use a configuration with `{record.kind}_store: {record.component}` to reach it",
+            )
+        folder = self._ledger.folder / "views" / record.collection
+        return StoreAdapter(self.build(spec, folder=folder, collection=record.collection), spec.component)
+
+    def context(self, spec: Spec, *, folder: Path | None = None, collection: str = "", offered: Offered | None = None) -> Context:
+        """What a component is given."""
+        own = folder or self._ledger.folder / "components" / f"{spec.kind.value}-{_slug(spec.use)}"
+        return Context(self, own, collection, offered)
+
+    def build(self, spec: Spec, *, folder: Path | None = None, collection: str = "", offered: Offered | None = None) -> Any:
+        """Build a component. Raises `ComponentError` naming it where that fails."""
+        context = self.context(spec, folder=folder, collection=collection, offered=offered)
+        try:
+            return spec.component.build(spec.options, context)
+        except RagkitError:
+            raise
+        except ImportError as error:
+            raise ComponentError(
+                f"{spec.kind.yaml_key}: {spec.use!r} needs a package that is missing: {error}",
+                component=spec.use,
+                cure="install the plugin's requirements again",
+            ) from error
+
+    def _model(self) -> str:
+        """The fingerprint of the embedding model: what it computes, not what it is called or runs on."""
+        spec = self.config.embedding
+        if spec.component.identity is None:
+            return fingerprint(spec.identity())
+        return fingerprint([spec.use, spec.component.version, spec.component.identity(spec.options, self.context(spec))])
+
+
+def _view(kind: str, store: Spec, identity: Sequence[Any]) -> WantedView:
+    return WantedView(kind, store.use, str(store.component.capabilities.get("processes", "one")), fingerprint(list(identity)))
+
+
+def _slug(name: str, length: int = 40) -> str:
+    """Lower-case letters, digits and hyphens of a name."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:length].strip("-") or "ragkit"
+
+
+def collection_prefix(name: str) -> str:
+    """The beginning of the collections' names of a project called `name`, at most 24 characters."""
+    return _slug(name, 24)

@@ -1,0 +1,44 @@
+"""Late hydration: chunk ids become LlamaIndex nodes, read from the ledger in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llama_index.core.schema import NodeRelationship, NodeWithScore, RelatedNodeInfo, TextNode
+
+from ragkit.query.reader import Reader
+from ragkit.state.records import ChunkRecord
+
+_SHOWN_TO_LLM = frozenset({"title", "uri", "heading", "page"})
+
+
+class ChunkNode(TextNode):
+    """A `TextNode` that came from the ledger in this query."""
+
+
+def fields(chunk: ChunkRecord) -> dict[str, Any]:
+    """What a chunk can be filtered by: its document's metadata, and over it where the chunk stands."""
+    place = {"source": chunk.source, "uri": chunk.uri, "title": chunk.title, "heading": chunk.heading, "page": chunk.page}
+    return {**chunk.metadata, **{key: value for key, value in place.items() if value not in ("", None)}}
+
+
+def to_node(chunk: ChunkRecord) -> ChunkNode:
+    """A chunk as LlamaIndex has it: id, text, offsets in the document, metadata, and the document as its source."""
+    metadata = fields(chunk)
+    return ChunkNode(
+        id_=chunk.id,
+        text=chunk.text,
+        start_char_idx=chunk.start,
+        end_char_idx=chunk.end,
+        metadata=metadata,  # type: ignore[call-arg]  # LlamaIndex's alias hides the name from mypy
+        excluded_embed_metadata_keys=list(metadata),
+        excluded_llm_metadata_keys=[key for key in metadata if key not in _SHOWN_TO_LLM],
+        relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=chunk.document_id)},
+    )
+
+
+def hydrate(reader: Reader, ids: Sequence[str], scores: Sequence[float] | None = None) -> list[NodeWithScore]:
+    """The chunks in the order of `ids` with their scores; deleted and unknown ones are left out."""
+    by_id: dict[str, float] = dict(zip(ids, scores, strict=True)) if scores is not None else {}
+    return [NodeWithScore(node=to_node(chunk), score=by_id.get(chunk.id)) for chunk in reader.chunks(ids)]

@@ -1,0 +1,187 @@
+"""A question to hits: retriever, rerankers, and what each did."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+from llama_index.core.schema import NodeWithScore
+
+from ragkit.errors import QueryError
+from ragkit.filters import matches
+from ragkit.query.adapters import scores_or_ranks
+from ragkit.query.hydrate import ChunkNode, fields, to_node
+from ragkit.query.reader import Reader
+from ragkit.query.run import QueryRun, Question, with_top_k
+from ragkit.query.trace import Recorder, Trace, describe
+
+if TYPE_CHECKING:
+    from llama_index.core.base.base_retriever import BaseRetriever
+    from llama_index.core.postprocessor.types import BaseNodePostprocessor
+    from llama_index.core.vector_stores.types import MetadataFilters
+
+RERANKED_CANDIDATES = 50
+"""How many hits the first reranker gets at least."""
+
+
+class Wanted(TypedDict, total=False):
+    """What a query may say beside its question.
+
+    `k` is how many hits (1 to 1,000), `filters` what they must satisfy, `settings` override what the retriever or a
+    reranker lets a query override, such as `{"alpha": 0.3}`.
+    """
+
+    k: int | None
+    filters: MetadataFilters | None
+    settings: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A chunk that was found. `scores` and `ranks` are keyed by leg and stage; `score` is that of the last stage."""
+
+    rank: int
+    chunk_id: str
+    document_id: str
+    source: str
+    uri: str
+    text: str
+    score: float
+    scores: Mapping[str, float]
+    ranks: Mapping[str, int]
+    metadata: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the `hits` of `ragkit search --json`."""
+        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search gives: LlamaIndex nodes best first, and the trace."""
+
+    query: str
+    nodes: tuple[NodeWithScore, ...]
+    trace: Trace
+
+    @property
+    def hits(self) -> tuple[Hit, ...]:
+        """The nodes as plain records."""
+        return tuple(_hit(rank, node, self.trace) for rank, node in enumerate(self.nodes, 1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of `ragkit search --json`."""
+        return {"query": self.query, "hits": [hit.to_dict() for hit in self.hits], "trace": self.trace.to_dict()}
+
+
+class Searcher:
+    """Runs questions over one generation. Threads may share it."""
+
+    def __init__(
+        self, reader: Reader, retriever: BaseRetriever, rerankers: Sequence[tuple[str, BaseNodePostprocessor]], top_k: int
+    ) -> None:
+        self._reader = reader
+        self._retriever = retriever
+        self._rerankers = tuple(rerankers)
+        self._top_k = top_k
+
+    def search(self, question: str, **wanted: Unpack[Wanted]) -> SearchResult:
+        """The best chunks.
+
+        Raises `QueryError` for a question, k, filter or setting that is wrong.
+        """
+        asked = self.question(question, **wanted)
+        nodes = self.nodes(asked)
+        return SearchResult(question, tuple(nodes), asked.run.recorder.trace())
+
+    async def asearch(self, question: str, **wanted: Unpack[Wanted]) -> SearchResult:
+        """As `search`, in a thread of its own."""
+        return await asyncio.to_thread(self.search, question, **wanted)
+
+    def question(self, text: str, **wanted: Unpack[Wanted]) -> Question:
+        """A question that carries its run; `nodes` answers it. A setting that is None is not set."""
+        chosen = {name: value for name, value in (wanted.get("settings") or {}).items() if value is not None}
+        known = self._settings()
+        for name in sorted(chosen.keys() - known):
+            options = f"this query takes: {', '.join(sorted(known))}" if known else "this query takes no settings"
+            raise QueryError(f"the setting {name!r} is not known to the retriever or a reranker", cure=options)
+        k = wanted.get("k")
+        recorder = Recorder(self._reader.generation)
+        run = QueryRun(text, self._top_k if k is None else k, wanted.get("filters"), chosen, recorder)
+        return Question(run)
+
+    def nodes(self, question: Question) -> list[NodeWithScore]:
+        """Retrieve and rerank."""
+        wanted = question.run.top_k
+        fetched = with_top_k(question, max(wanted, RERANKED_CANDIDATES)) if self._rerankers else question
+        nodes = self._adopt(self._retriever.retrieve(fetched), question.run)
+        question.embedding = fetched.embedding
+        for name, reranker in self._rerankers:
+            nodes = _rerank(name, reranker, nodes, question)
+        return nodes[:wanted]
+
+    def _settings(self) -> set[str]:
+        parts = [self._retriever, *(reranker for _, reranker in self._rerankers)]
+        return {name for part in parts for name in getattr(part, "query_settings", ())}
+
+    def _adopt(self, nodes: list[NodeWithScore], run: QueryRun) -> list[NodeWithScore]:
+        """Nodes that do not come from the ledger (those of any LlamaIndex retriever) are replaced by the ledger's."""
+        if all(isinstance(item.node, ChunkNode) for item in nodes):
+            return nodes
+        foreign = [item.node.node_id for item in nodes if not isinstance(item.node, ChunkNode)]
+        chunks = {chunk.id: chunk for chunk in self._reader.chunks(foreign)}
+        with run.stage("retriever", entered=len(nodes)) as stage:
+            adopted = []
+            for item, score in zip(nodes, scores_or_ranks(nodes), strict=True):
+                chunk = chunks.get(item.node.node_id)
+                if isinstance(item.node, ChunkNode):
+                    adopted.append(item)
+                elif chunk is not None and matches(run.filters, fields(chunk)):
+                    adopted.append(NodeWithScore(node=to_node(chunk), score=score))
+            lost = len(foreign) - len(chunks)
+            if lost:
+                stage.degraded(f"{lost} of its hits are unknown or deleted")
+            stage.hits([item.node.node_id for item in adopted], scores_or_ranks(adopted))
+        return adopted
+
+
+def _rerank(name: str, reranker: BaseNodePostprocessor, nodes: list[NodeWithScore], question: Question) -> list[NodeWithScore]:
+    """One reranker; where it fails, the order stays as it was and the trace says so."""
+    with question.run.stage(name, entered=len(nodes)) as stage:
+        if not nodes:
+            stage.skipped("nothing to rerank")
+            return nodes
+        try:
+            copies = [NodeWithScore(node=item.node, score=item.score) for item in nodes]
+            reranked = list(reranker.postprocess_nodes(copies, query_bundle=question))
+        except QueryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - any model or service may fail; the hits are there without it
+            stage.degraded(f"left out: {describe(error)}")
+            return nodes
+        if any(item.score is not None and not math.isfinite(item.score) for item in reranked):
+            stage.degraded("left out: it gave a score that is no number")
+            return nodes
+        kept = {item.node.node_id for item in reranked}
+        stage.drop([item.node.node_id for item in nodes if item.node.node_id not in kept], name)
+        stage.hits([item.node.node_id for item in reranked], scores_or_ranks(reranked))
+        return reranked
+
+
+def _hit(rank: int, item: NodeWithScore, trace: Trace) -> Hit:
+    node, metadata = item.node, dict(item.node.metadata)
+    return Hit(
+        rank=rank,
+        chunk_id=node.node_id,
+        document_id=node.ref_doc_id or "",
+        source=str(metadata.pop("source", "")),
+        uri=str(metadata.pop("uri", "")),
+        text=node.get_content(),
+        score=float(item.score if item.score is not None else 0.0),
+        scores=trace.scores_of(node.node_id),
+        ranks=trace.ranks_of(node.node_id),
+        metadata=metadata,
+    )

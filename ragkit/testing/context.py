@@ -1,0 +1,174 @@
+"""A `BuildContext` for tests: what a component may ask of its host, from what the test gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragkit.components import Hits, Leg, Spec, Tokenizer, WeighsTerms
+from ragkit.errors import ComponentError
+from ragkit.testing.words import PlainTerms, WordTokenizer
+
+if TYPE_CHECKING:
+    from llama_index.core.base.embeddings.base import BaseEmbedding
+    from llama_index.core.llms import LLM
+    from llama_index.core.schema import BaseNode, QueryBundle
+    from llama_index.core.vector_stores.types import MetadataFilters
+
+
+@dataclass
+class FakeStage:
+    """A stage that keeps what it is told."""
+
+    name: str
+    entered: int = 0
+    found: Hits = field(default_factory=lambda: ([], []))
+    extra: dict[str, float] = field(default_factory=dict)
+    status: str = "ok"
+    detail: str = ""
+
+    def hits(self, ids: Sequence[str], scores: Sequence[float]) -> None:
+        self.found = (list(ids), list(scores))
+
+    def scored(self, ids: Sequence[str], scores: Sequence[float]) -> None:
+        self.extra.update(zip(ids, scores, strict=True))
+
+    def note(self, detail: str) -> None:
+        self.detail = detail
+
+    def degraded(self, detail: str) -> None:
+        self.status, self.detail = "degraded", detail
+
+    def skipped(self, detail: str) -> None:
+        self.status, self.detail = "skipped", detail
+
+
+@dataclass
+class FakeRun:
+    """A run that keeps its stages in `stages`."""
+
+    top_k: int = 5
+    filters: MetadataFilters | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    stages: list[FakeStage] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str, entered: int = 0) -> Iterator[FakeStage]:
+        stage = FakeStage(name, entered)
+        self.stages.append(stage)
+        yield stage
+
+
+@dataclass(frozen=True)
+class _NodesLeg:
+    """A retriever asked for nodes, as a leg."""
+
+    retriever: Any
+    name: str
+
+    def search(self, query: QueryBundle, k: int, filters: MetadataFilters | None = None) -> Hits:
+        hits = self.retriever.retrieve(query)[:k]
+        return [hit.node.node_id for hit in hits], [hit.score or 0.0 for hit in hits]
+
+    def score(self, query: QueryBundle, ids: Sequence[str]) -> list[float] | None:
+        return None
+
+
+@dataclass(frozen=True)
+class _NamedLeg:
+    leg: Leg
+    name: str
+
+    def search(self, query: QueryBundle, k: int, filters: MetadataFilters | None = None) -> Hits:
+        return self.leg.search(query, k, filters)
+
+    def score(self, query: QueryBundle, ids: Sequence[str]) -> list[float] | None:
+        return self.leg.score(query, ids)
+
+
+@dataclass
+class FakeContext:
+    """A `BuildContext`. `chunks` are the live chunks, those of a document in reading order; `run_` answers every `run`."""
+
+    folder: Path
+    collection: str
+    tokenizer: Tokenizer
+    term_weights: WeighsTerms
+    chunks: Sequence[BaseNode]
+    run_: FakeRun
+    legs: Mapping[str, Leg]
+    llm: LLM | None = None
+    given_embedding: BaseEmbedding | None = None
+
+    @property
+    def embedding(self) -> BaseEmbedding:
+        if self.given_embedding is None:
+            from ragkit.testing.models import FakeEmbedding
+
+            self.given_embedding = FakeEmbedding()
+        return self.given_embedding
+
+    def build(self, spec: Spec) -> Any:
+        return spec.component.build(spec.options, self)
+
+    def leg(self, retriever: Any, name: str) -> Leg:
+        return _NamedLeg(retriever, name) if isinstance(retriever, Leg) else _NodesLeg(retriever, name)
+
+    def run(self, query: QueryBundle) -> FakeRun:
+        return self.run_
+
+    def hydrate(self, ids: Sequence[str], scores: Sequence[float] | None = None) -> list[Any]:
+        from llama_index.core.schema import NodeWithScore
+
+        known = {node.node_id: node for node in self.chunks}
+        pairs = zip(ids, scores if scores is not None else [None] * len(ids), strict=True)
+        return [NodeWithScore(node=known[id_], score=score) for id_, score in pairs if id_ in known]
+
+    def nodes(self) -> Iterator[BaseNode]:
+        return iter(self.chunks)
+
+    def neighbours(self, chunk_id: str, before: int = 1, after: int = 1) -> list[BaseNode]:
+        chunk = self._chunk(chunk_id)
+        around = [node for node in self.chunks if node.ref_doc_id == chunk.ref_doc_id]
+        place = next(i for i, node in enumerate(around) if node.node_id == chunk_id)
+        return around[max(0, place - before) : place + after + 1]
+
+    def parent(self, chunk_id: str) -> BaseNode | None:
+        parent = self._chunk(chunk_id).parent_node
+        return None if parent is None else self._chunk(parent.node_id)
+
+    def _chunk(self, chunk_id: str) -> BaseNode:
+        for node in self.chunks:
+            if node.node_id == chunk_id:
+                return node
+        raise ComponentError(f"the test's context has no chunk {chunk_id!r}", cure="give it to build_context(chunks=[…])")
+
+
+def build_context(
+    folder: Path,
+    *,
+    collection: str = "ragkit-test",
+    chunks: Sequence[BaseNode] = (),
+    embedding: BaseEmbedding | None = None,
+    tokenizer: Tokenizer | None = None,
+    llm: LLM | None = None,
+    legs: Mapping[str, Leg] | None = None,
+    term_weights: WeighsTerms | None = None,
+    run: FakeRun | None = None,
+) -> FakeContext:
+    """A context for building one component in a test. What is not given is a fake; `folder` is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return FakeContext(
+        folder=folder,
+        collection=collection,
+        tokenizer=tokenizer or WordTokenizer(),
+        term_weights=term_weights or PlainTerms(),
+        chunks=chunks,
+        run_=run or FakeRun(),
+        legs=legs or {},
+        llm=llm,
+        given_embedding=embedding,
+    )

@@ -1,0 +1,51 @@
+"""What all tests share: where the evaluation data is, and that CI skips nothing that it could run."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+CI_MAY_SKIP = (
+    r"evaluation data: .* is not there",  # the data sets are not part of the project
+    r"root may do everything",  # a test of permissions, run as root
+)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of labelled collections: $RAGKIT_DATA, else ../shared/data beside the checkout."""
+    folder = Path(os.environ.get("RAGKIT_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"evaluation data: {folder} is not there; name its folder in RAGKIT_DATA")
+    return folder
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip into a failure where CI could have run the test."""
+    if not os.environ.get("CI") or report.outcome != "skipped" or hasattr(report, "wasxfail"):
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if not any(re.search(pattern, reason) for pattern in CI_MAY_SKIP):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI, which has to run it ({reason}): mend the machine, or tests/conftest.py says why it may"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, Any]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, Any, Any]:
+    report = yield
+    _refuse_skip(report)
+    return report

@@ -1,0 +1,78 @@
+"""Every file of configs/ validates, by ragkit and by its JSON Schema, and builds an index that answers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from ragkit import Pipeline
+from ragkit.config import json_schema, load
+from ragkit.host import Host
+
+ROOT = Path(__file__).parent.parent.parent
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def host() -> Host:
+    return Host()
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
+def config(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
+
+
+def test_it_is_valid(config: Path, host: Host) -> None:
+    loaded = load(config, host)
+    assert loaded.sources
+    assert loaded.file == config
+
+
+def test_its_schema_accepts_it(config: Path, host: Host) -> None:
+    schema = json_schema(host)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator(schema).validate(yaml.safe_load(config.read_text(encoding="utf-8")))
+
+
+def test_its_schema_refuses_what_is_wrong(host: Host) -> None:
+    validator = jsonschema.Draft202012Validator(json_schema(host))
+    good = {"sources": [{"use": "files", "path": "docs"}]}
+    assert validator.is_valid(good)
+    for change in (
+        {"top_q": 3},
+        {"top_k": "three"},
+        {"chunker": {"use": "sentence", "sise": 3}},
+        {"vector_store": "croma"},
+        {"sources": []},
+    ):
+        assert not validator.is_valid({**good, **change}), change
+
+
+def test_it_builds_an_index_that_answers(config: Path, host: Host, tmp_path: Path) -> None:
+    overrides = (f"state={json.dumps(str(tmp_path))}", 'sources.0.include=["concepts.md", "getting-started.md"]')
+    with Pipeline(load(config, host, overrides=overrides)) as pipeline:
+        report = pipeline.ingest()
+        assert (report.exit_status, report.documents["added"]) == (0, 2), report
+        found = pipeline.search("When is a document removed?")
+        assert found.nodes
+        assert "removed" in " ".join(node.node.get_content() for node in found.nodes)
+        assert pipeline.ingest().embedded == 0
+
+
+def test_every_first_plugin_has_one() -> None:
+    plugins = {path.name.removeprefix("ragkit-") for path in (ROOT / "plugins").iterdir() if path.is_dir()}
+    assert plugins <= {path.stem for path in CONFIGS}
+
+
+def test_the_command_reads_them(config: Path) -> None:
+    call = [sys.executable, "-c", "from ragkit.cli import main; main()", "check", "-c", str(config), "--json"]
+    done = subprocess.run(call, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["valid"] is True

@@ -1,0 +1,119 @@
+"""Crash safety: SIGKILL at every durable boundary and at random progress; running again repairs it, exactly."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+import crash
+import pytest
+
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(300)]
+
+CONFIG = """\
+name: crash
+sources:
+  - {{use: files, path: docs, include: ["**/*.md"]}}
+chunker: {{use: sentence, size: {size}, overlap: 8}}
+embedding: {{use: fake}}
+"""
+TOPICS = ["harbour", "glacier", "violin", "orchard", "telescope", "bakery", "canal", "meadow", "engine", "library"]
+
+
+def page(number: int, edition: str) -> str:
+    """A page whose sentences are all different, so that no two chunks are equal."""
+    sections = []
+    for section in range(4):
+        topic = TOPICS[(number + section) % len(TOPICS)]
+        lines = [f"The {topic} of page {number} has part {section}, line {line}, in the {edition} edition." for line in range(9)]
+        sections.append(f"## {topic.title()} {section}\n\n" + " ".join(lines))
+    return f"# Page {number}\n\n" + "\n\n".join(sections) + "\n"
+
+
+def first_edition(folder: Path) -> None:
+    (folder / "docs").mkdir(parents=True)
+    for number in range(30):
+        (folder / "docs" / f"page{number:02}.md").write_text(page(number, "first"))
+    (folder / "ragkit.yaml").write_text(CONFIG.format(size=60))
+
+
+def second_edition(folder: Path, size: int) -> None:
+    """Edit some pages, delete some, add some, and perhaps cut another way."""
+    for number in range(0, 30, 5):
+        path = folder / "docs" / f"page{number:02}.md"
+        path.write_text(page(number, "first").replace("line 3,", "line three, revised,"))
+    for number in range(1, 30, 10):
+        (folder / "docs" / f"page{number:02}.md").unlink()
+    for number in range(30, 34):
+        (folder / "docs" / f"page{number:02}.md").write_text(page(number, "second"))
+    (folder / "ragkit.yaml").write_text(CONFIG.format(size=size))
+
+
+class Scene:
+    """A folder before an ingest, what that ingest crosses undisturbed, and what it leaves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        undisturbed = self.copy(folder.with_name(folder.name + "-undisturbed"))
+        self.events, self.report = crash.ingest(undisturbed / "ragkit.yaml")
+        self.content = crash.content(undisturbed / "ragkit.yaml")
+
+    def copy(self, target: Path) -> Path:
+        return Path(shutil.copytree(self.folder, target))
+
+    def numbers(self) -> dict[str, list[int]]:
+        """For each boundary the numbers of its first, middle and last event."""
+        places: dict[str, list[int]] = {}
+        for number, event in enumerate(self.events):
+            places.setdefault(event.name, []).append(number)
+        return {name: sorted({found[0], found[len(found) // 2], found[-1]}) for name, found in places.items()}
+
+
+@pytest.fixture(scope="module", params=["from nothing", "update", "other chunks"])
+def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    folder = tmp_path_factory.mktemp("scene") / "work"
+    first_edition(folder)
+    if request.param != "from nothing":
+        crash.ingest(folder / "ragkit.yaml")
+        second_edition(folder, 60 if request.param == "update" else 40)
+    return Scene(folder)
+
+
+@pytest.mark.xdist_group("kill")
+def test_every_boundary(scene: Scene, tmp_path: Path) -> None:
+    """One kill at the first, the middle and the last crossing of each boundary; then the state equals an undisturbed one."""
+    killed = set()
+    for name, numbers in scene.numbers().items():
+        for number in numbers:
+            work = scene.copy(tmp_path / f"{name}-{number}")
+            config = work / "ragkit.yaml"
+            assert crash.kill_at(config, number) == name
+            killed.add(name)
+            _, report = crash.ingest(config)
+            assert report["failures"] == ()
+            assert crash.content(config) == scene.content, f"after a kill at {name}, event {number}"
+            shutil.rmtree(work)
+    expected = {"ledger.commit", "cache.write", "store.flush", "view.applied", "os.rename"}
+    assert expected <= killed
+
+
+@pytest.mark.xdist_group("kill")
+def test_twenty_kills_at_random_progress(scene: Scene, tmp_path: Path) -> None:
+    """Kill after kill, each where the one before left off; when a run gets to its end, its state is compared."""
+    chance = random.Random(2026)
+    work = scene.copy(tmp_path / "work")
+    config = work / "ragkit.yaml"
+    kills, ended = 0, 0
+    while kills < 20:
+        if crash.kill_at(config, chance.randrange(len(scene.events))) is not None:
+            kills += 1
+            continue
+        ended += 1
+        assert crash.content(config) == scene.content
+        shutil.rmtree(work)
+        scene.copy(work)
+    crash.ingest(config)
+    assert crash.content(config) == scene.content
+    questions = [f"Where is the {topic} of page {number}?" for number, topic in enumerate(TOPICS)]
+    assert crash.recall(config, questions) >= 0.95
