@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ragkit.testing import FakeContext, FakeEmbedding, build_context
 
 

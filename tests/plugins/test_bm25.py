@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 import ragkit_bm25
 from ragkit.components import (
     Counts,

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import ragkit_bm25
 from ragkit.testing import build_context
 from ragkit_bm25 import BM25Options
 
 
 @pytest.mark.kill
-@pytest.mark.parametrize(
-    ("boundary", "words"), [("bm25.index.json", "old"), ("bm25.CURRENT", "old"), ("bm25.sweep", "new")]
-)
+@pytest.mark.parametrize(("boundary", "words"), [("bm25.index.json", "old"), ("bm25.CURRENT", "old"), ("bm25.sweep", "new")])
 def test_a_kill_leaves_a_whole_index(boundary: str, words: str, tmp_path: Path, node: Any, ask: Any) -> None:
     store = ragkit_bm25.build_store(BM25Options(), build_context(tmp_path))
     store.upsert([node(f"n{i}", "old words") for i in range(20)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ragkit_bm25.analysis import Analyzer
 
 
@@ -38,7 +39,12 @@ def test_identifiers_are_found_whole_and_by_their_parts(name: str, questions: li
 
 @pytest.mark.parametrize(
     ("text", "found", "missed"),
-    [("我喜欢机器学习", "学习", "历史"), ("データベースを使う", "データ", "カメラ"), ("ฉันชอบภาษาไทย", "ภาษา", "แมว"), ("黑猫", "猫", "狗")],
+    [
+        ("我喜欢机器学习", "学习", "历史"),
+        ("データベースを使う", "データ", "カメラ"),
+        ("ฉันชอบภาษาไทย", "ภาษา", "แมว"),
+        ("黑猫", "猫", "狗"),
+    ],
 )
 def test_scripts_without_spaces_are_found_by_their_words(text: str, found: str, missed: str) -> None:
     assert set(terms(found, "none")) <= set(terms(text, "none"))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import ragkit_bm25
 import ragkit_chroma
 from ragkit.filters import matches

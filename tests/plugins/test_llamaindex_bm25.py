@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import ragkit_bm25
 from ragkit.testing import build_context
 from ragkit_bm25 import LlamaIndexBM25Options
