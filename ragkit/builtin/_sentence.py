@@ -18,7 +18,7 @@ from itertools import accumulate, pairwise
 from pydantic import PrivateAttr
 
 from ragkit.builtin._breaks import Break, find_breaks, jitter
-from ragkit.builtin._spans import Span, SpanChunker, fit, splits_at_space
+from ragkit.builtin._spans import Span, SpanChunker, fit, in_order, splits_at_space
 from ragkit.components import Tokenizer
 
 _PRICE = {
@@ -82,7 +82,7 @@ class SentenceChunker(SpanChunker):
         cuts = _cheapest(text, units, [tokens for _, tokens in overlaps], self.size)
         ends = [*units.places, len(text)]
         spans = [(units.places[overlaps[start][0]], ends[end]) for start, end in pairwise(cuts)]
-        return self._fit(text, units, spans)
+        return in_order(self._fit(text, units, spans))
 
     def _units(self, text: str, places: list[tuple[int, Break]]) -> _Units:
         """Count the pieces, cut those that are too long, and merge where there are very many small ones."""

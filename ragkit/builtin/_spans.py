@@ -115,6 +115,15 @@ def fit(text: str, spans: Sequence[Span], size: int, tokenizer: Tokenizer, prove
     return [piece for n, span in enumerate(fitting) if span for piece in cut.get(n, [span])]
 
 
+def in_order(spans: Sequence[Span]) -> list[Span]:
+    """`spans` by where they begin and end, without those that lie in another: a large overlap can make such."""
+    ordered: list[Span] = []
+    for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if not ordered or end > ordered[-1][1]:
+            ordered.append((start, end))
+    return ordered
+
+
 def trim(text: str, start: int, end: int) -> Span | None:
     """The span without the space around it; None if there is nothing else."""
     piece = text[start:end]

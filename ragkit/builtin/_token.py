@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import PrivateAttr
 
-from ragkit.builtin._spans import Span, SpanChunker, fit, splits_at_space
+from ragkit.builtin._spans import Span, SpanChunker, fit, in_order, splits_at_space
 from ragkit.components import Tokenizer
 
 _MARGIN_SHARE = 64
@@ -53,7 +53,7 @@ class TokenChunker(SpanChunker):
             spans.append((cuts.places[first], cuts.places[end]))
             proven.append(self._splits_at_space and cuts.word[first] and cuts.word[end])
             if end == last:
-                return fit(text, spans, self.size, self._tokenizer, proven)
+                return in_order(fit(text, spans, self.size, self._tokenizer, proven))
             first = _window_start(cuts, first, end, self.overlap)
 
 

@@ -31,12 +31,12 @@ def apply(
     number that the ledger has then. A store that is rebuilt as a whole keeps its turn to the end.
     """
     done = 0
-    stepwise = bool(view.store.capabilities.get("incremental", True))
-    turn = ledger.lock("writer", "the writer's turn of this state")
-    with view.writing() as store, ledger.read() as connection:
+    with ledger.read() as connection:
         total = count_pending(connection, view.record.chunking, generations.view(view.record.id).applied)
     if not total:
-        return 0
+        return 0  # nor is the store locked, which a reader of another process may have open
+    stepwise = bool(view.store.capabilities.get("incremental", True))
+    turn = ledger.lock("writer", "the writer's turn of this state")
     while True:
         with turn.hold(timeout_s=_TURN_S), view.writing() as store:
             applied = generations.view(view.record.id).applied

@@ -40,7 +40,10 @@ class Streams(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer. Each ` [n]` in `text` is a citation; with `abstained` the text says that there is no answer."""
+    """An answer. Each ` [n]` in `text` is a citation; with `abstained` the text says that there is no answer.
+
+    `evidence` is what that was decided on; None where there was no hit.
+    """
 
     query: str
     text: str
@@ -48,6 +51,7 @@ class Answer:
     abstained: bool
     nodes: tuple[NodeWithScore, ...]
     trace: Trace
+    evidence: Evidence | None = None
 
     @property
     def hits(self) -> tuple[Hit, ...]:
@@ -94,11 +98,12 @@ class Answerer:
         """Answer with citations, or abstain. Raises what `Searcher.search` raises."""
         asked = self._searcher.question(question, **wanted)
         nodes = self._searcher.nodes(asked)
-        if self._abstains(asked, nodes):
-            return self._abstained(asked, nodes)
+        evidence = self._evidence(asked, nodes)
+        if self._abstains(asked, nodes, evidence):
+            return self._abstained(asked, nodes, evidence)
         with asked.run.stage("answer", entered=len(nodes)):
             response = self._synthesizer.synthesize(asked, nodes)
-        return self._answer(asked, nodes, str(response), response.metadata)
+        return self._answer(asked, nodes, str(response), response.metadata, evidence)
 
     async def aask(self, question: str, **wanted: Unpack[Wanted]) -> Answer:
         """As `ask`, in a thread of its own."""
@@ -113,9 +118,10 @@ class Answerer:
             return
         asked = self._searcher.question(question, **wanted)
         nodes = self._searcher.nodes(asked)
-        if self._abstains(asked, nodes):
+        evidence = self._evidence(asked, nodes)
+        if self._abstains(asked, nodes, evidence):
             yield NOT_ANSWERED
-            yield self._abstained(asked, nodes)
+            yield self._abstained(asked, nodes, evidence)
             return
         pieces: list[str] = []
         with asked.run.stage("answer", entered=len(nodes)):
@@ -123,7 +129,7 @@ class Answerer:
             for piece in response.response_gen:
                 pieces.append(piece)
                 yield piece
-        yield self._answer(asked, nodes, "".join(pieces), response.metadata)
+        yield self._answer(asked, nodes, "".join(pieces), response.metadata, evidence)
 
     async def astream(self, question: str, **wanted: Unpack[Wanted]) -> AsyncIterator[str | Answer]:
         """As `stream`; the work is done in threads."""
@@ -131,9 +137,10 @@ class Answerer:
         while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
             yield piece
 
-    def evidence(self, question: Question, nodes: Sequence[NodeWithScore]) -> Evidence:
+    def _evidence(self, question: Question, nodes: Sequence[NodeWithScore]) -> Evidence | None:
         """What the hits bring to the question, from raw cosines and terms."""
-        return Evidence(self._similarity(question, nodes), self._coverage(question.query_str, nodes))
+        with question.run.stage("abstention", entered=len(nodes)):
+            return Evidence(self._similarity(question, nodes), self._coverage(question.query_str, nodes)) if nodes else None
 
     def _similarity(self, question: Question, nodes: Sequence[NodeWithScore]) -> float | None:
         cosines = question.run.recorder.scores(self._dense)
@@ -150,12 +157,11 @@ class Answerer:
         shares = [coverage(wanted, self._term_weights.terms(_whole(item))) for item in nodes]
         return max((share for share in shares if share is not None), default=None)
 
-    def _abstains(self, question: Question, nodes: Sequence[NodeWithScore]) -> bool:
-        with question.run.stage("abstention", entered=len(nodes)) as stage:
-            if not nodes:
+    def _abstains(self, question: Question, nodes: Sequence[NodeWithScore], evidence: Evidence | None) -> bool:
+        with question.run.stage("abstention") as stage:
+            if evidence is None:
                 stage.note("there are no hits")
                 return True
-            evidence = self.evidence(question, nodes)
             sure = confidence(evidence)
             abstained = abstains(evidence, self._abstain_below)
             told = f"confidence {sure:.2f} ({evidence})" if sure is not None else "nothing to judge the hits by"
@@ -163,13 +169,19 @@ class Answerer:
             stage.produced(0 if abstained else len(nodes))
             return abstained
 
-    def _abstained(self, question: Question, nodes: Sequence[NodeWithScore]) -> Answer:
+    def _abstained(self, question: Question, nodes: Sequence[NodeWithScore], evidence: Evidence | None) -> Answer:
         with question.run.stage("answer", entered=len(nodes)) as stage:
             stage.skipped("abstained")
-        return Answer(question.query_str, NOT_ANSWERED, (), True, tuple(nodes), question.run.recorder.trace())
+        trace = question.run.recorder.trace()
+        return Answer(question.query_str, NOT_ANSWERED, (), True, tuple(nodes), trace, evidence)
 
     def _answer(
-        self, question: Question, nodes: Sequence[NodeWithScore], text: str, metadata: Mapping[str, Any] | None
+        self,
+        question: Question,
+        nodes: Sequence[NodeWithScore],
+        text: str,
+        metadata: Mapping[str, Any] | None,
+        evidence: Evidence | None,
     ) -> Answer:
         known = metadata or {}
         given: Sequence[Mapping[str, Any]] = known.get("citations") or ()
@@ -181,14 +193,8 @@ class Answerer:
                 stage.note("the answerer cites nothing")
             stage.produced(len(citations))
         lost = {int(item["n"]) for item in given} - {citation.n for citation in citations}
-        return Answer(
-            question.query_str,
-            without(known.get("answer", text), lost),
-            tuple(citations),
-            False,
-            tuple(nodes),
-            question.run.recorder.trace(),
-        )
+        final, trace = without(known.get("answer", text), lost), question.run.recorder.trace()
+        return Answer(question.query_str, final, tuple(citations), False, tuple(nodes), trace, evidence)
 
 
 def _whole(item: NodeWithScore) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from projects import Project, texts
 from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
+from projects import Project, texts
 
 
 def fill(project: Project, count: int = 6) -> None:

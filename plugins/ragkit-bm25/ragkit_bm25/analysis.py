@@ -109,6 +109,8 @@ def _words(token: str) -> Iterator[str]:
     if len(names) > 1:
         yield token
     for name in names:
+        if not name.strip("_"):  # a rule or a blank drawn in underscores
+            continue
         words = [name] if _NUMBER.fullmatch(name) else _WORD.findall(name)
         if len(words) != 1 or words[0] != name:
             yield name

@@ -25,13 +25,13 @@ from llama_index.vector_stores.chroma import ChromaVectorStore
 from ragkit.components import Hits
 from ragkit.errors import ComponentError
 from ragkit.filters import matches
+from ragkit_chroma.leftovers import remove_orphans
 from ragkit_chroma.records import DOCUMENT, MARK, plain, values
+from ragkit_chroma.similarity import SPACES, exact, similarity
 from ragkit_chroma.where import translate
 
 if TYPE_CHECKING:
     from ragkit_chroma import ChromaOptions
-
-_SPACES = {"cosine": "cosine", "dot": "ip", "l2": "l2"}
 
 
 class ChromaStore(ChromaVectorStore):
@@ -39,12 +39,14 @@ class ChromaStore(ChromaVectorStore):
 
     _client: Any = PrivateAttr()
     _chroma: Any = PrivateAttr()
+    _folder: Path = PrivateAttr()
     _metric: str = PrivateAttr()
     _batch: int = PrivateAttr()
 
-    def __init__(self, client: ClientAPI, collection: Any, metric: str, *, store_text: bool) -> None:
+    def __init__(self, folder: Path, client: ClientAPI, collection: Any, metric: str, *, store_text: bool) -> None:
         super().__init__(chroma_collection=collection, collection_name=collection.name, stores_text=store_text)
         self.stores_text = store_text
+        self._folder = folder
         self._client = client
         self._chroma = collection
         self._metric = metric
@@ -57,7 +59,7 @@ class ChromaStore(ChromaVectorStore):
         Raises `ComponentError` where Chroma cannot open the folder.
         """
         hnsw: Any = {
-            "space": _SPACES[options.metric],
+            "space": SPACES[options.metric],
             "max_neighbors": options.m,
             "ef_construction": options.ef_construction,
             "ef_search": options.ef_search,
@@ -73,7 +75,7 @@ class ChromaStore(ChromaVectorStore):
                 component="chroma",
                 cure="check that the folder is writable and belongs to this version of Chroma",
             ) from error
-        return cls(client, collection, options.metric, store_text=options.store_text)
+        return cls(folder, client, collection, options.metric, store_text=options.store_text)
 
     # What ragkit asks for
 
@@ -125,6 +127,7 @@ class ChromaStore(ChromaVectorStore):
         """Remove the collection; the store is not usable afterwards."""
         with _told():
             self._client.delete_collection(self._chroma.name)
+        remove_orphans(self._folder)
 
     def marker(self) -> Mapping[str, str] | None:
         with _told():
@@ -200,18 +203,17 @@ class ChromaStore(ChromaVectorStore):
             raise ComponentError("chroma is asked by a vector, and the query has none", component="chroma")
         where, whole = translate(query.filters, query.doc_ids)
         only = self._known(query.node_ids) if query.node_ids else None
-        total = self.count() if only is None else len(only)
-        wanted = min(query.similarity_top_k, total)
-        asked = wanted if whole else min(total, 4 * wanted)
+        wanted = query.similarity_top_k if only is None else min(query.similarity_top_k, len(only))
+        asked = wanted if whole else 4 * wanted
         fields = include if whole else list({*include, "metadatas"})
         while wanted > 0:
             ids, scores, rows = self._ask(query.query_embedding, asked, where, only, fields)
             if whole:
                 return ids, scores, rows
             kept = [i for i, row in enumerate(rows) if matches(query.filters, row["metadatas"] or {})][:wanted]
-            if len(kept) == wanted or len(ids) < asked or asked == total:
+            if len(kept) == wanted or len(ids) < asked:
                 return [ids[i] for i in kept], [scores[i] for i in kept], [rows[i] for i in kept]
-            asked = min(total, 4 * asked)
+            asked *= 4
         return [], [], []
 
     def _ask(
@@ -221,13 +223,20 @@ class ChromaStore(ChromaVectorStore):
             answer = self._chroma.query(
                 query_embeddings=[list(vector)], n_results=k, where=where, ids=only, include=["distances", *include]
             )
-        ids = answer["ids"][0]
-        rows = [{field: answer[field][0][i] for field in include} for i in range(len(ids))]
-        return ids, [self._similarity(distance) for distance in answer["distances"][0]], rows
-
-    def _similarity(self, distance: float) -> float:
-        """Chroma's distances are 1 − cosine, 1 − inner product, and the squared Euclidean distance."""
-        return -float(distance) if self._metric == "l2" else 1.0 - float(distance)
+            ids = answer["ids"][0]
+            scores = [similarity(self._metric, distance) for distance in answer["distances"][0]]
+            rows = [{field: answer[field][0][i] for field in include} for i in range(len(ids))]
+            if len(ids) < k:
+                # Few pass the filter, or HNSW cannot reach all: vectors that are nearly alike can cut a graph in pieces.
+                passing = self._chroma.get(ids=only, where=where, include=[])["ids"]
+                missed = list(set(passing) - set(ids))
+                for batch in _batches(missed, self._batch):
+                    more = self._chroma.get(ids=batch, include=["embeddings", *include])
+                    ids = [*ids, *more["ids"]]
+                    scores = [*scores, *exact(self._metric, vector, more["embeddings"])]
+                    rows += [{field: more[field][i] for field in include} for i in range(len(more["ids"]))]
+        order = sorted(range(len(ids)), key=lambda i: -scores[i])[:k]
+        return [ids[i] for i in order], [scores[i] for i in order], [rows[i] for i in order]
 
     def _known(self, ids: Sequence[str]) -> list[str]:
         """Those of `ids` that are there: Chroma fails on a query among ids that it does not have."""

@@ -58,7 +58,7 @@ def model_identity(options: HuggingFaceOptions, context: BuildContext) -> str:
     return Model.find(options, context.folder).identity()
 
 
-def tokenizer(options: HuggingFaceOptions, context: BuildContext) -> Tokenizer:
+def model_tokenizer(options: HuggingFaceOptions, context: BuildContext) -> Tokenizer:
     """The model's tokenizer, read from `tokenizer.json`."""
     from ragkit_huggingface.model import Model
     from ragkit_huggingface.tokenizer import ModelTokenizer
@@ -77,6 +77,6 @@ def ragkit_embeddings() -> list[Component]:
             summary="Hugging Face models on this machine; all-MiniLM-L6-v2 is bundled",
             capabilities={"offline": True, "async": True},
             identity=model_identity,
-            tokenizer=tokenizer,
+            tokenizer=model_tokenizer,
         )
     ]
