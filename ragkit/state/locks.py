@@ -9,7 +9,7 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -80,11 +80,32 @@ class FileLock:
             self.release()
 
 
-def _holder(fd: int) -> str:
-    return os.pread(fd, 200, 0).decode("utf-8", "replace") or "another process"
+def _holder(fd: int, table: Path = Path("/proc/locks")) -> str:
+    """Who holds the lock: the kernel's list of locks where there is one, else whoever took it last."""
+    noted = os.pread(fd, 200, 0).decode("utf-8", "replace") or "another process"
+    inode = f":{os.fstat(fd).st_ino}"
+    try:
+        rows = [line.split() for line in table.read_text(encoding="ascii").splitlines()]
+        holders = [row[4] for row in rows if row[1] == "FLOCK" and row[5].endswith(inode)]
+    except (OSError, IndexError):
+        return noted
+    others = [pid for pid in holders if pid != str(os.getpid())] or holders
+    if not others or f"process {others[0]} " in noted:
+        return noted
+    try:
+        words = Path(f"/proc/{others[0]}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+    except OSError:
+        words = []
+    return f"process {others[0]} ({_short(words)})"
 
 
 def _command() -> str:
     """The program and its first word; never more of the command line, which may hold a question or a secret."""
-    words = [Path(sys.argv[0]).name, *sys.argv[1:2]] if sys.argv and sys.argv[0] else ["python"]
-    return " ".join(word for word in words if not word.startswith("-"))
+    return _short(sys.argv)
+
+
+def _short(words: Sequence[str]) -> str:
+    if len(words) > 1 and Path(words[0]).name.startswith("python"):
+        words = words[1:]
+    name = Path(words[0]).name if words and words[0] else "python"
+    return " ".join(word for word in (name, *words[1:2]) if word and not word.startswith("-")) or "python"

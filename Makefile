@@ -1,0 +1,70 @@
+# What a person does here. Everything is installed under .venv, with the versions of constraints.txt.
+
+VENV ?= .venv
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
+WORKERS ?= 2
+TORCH = 2.13.0
+
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip
+INSTALLED = $(VENV)/.installed
+PLUGINS = $(patsubst %/pyproject.toml,./%,$(wildcard plugins/*/pyproject.toml))
+EDITABLE = $(foreach folder,$(PLUGINS),-e $(folder)) -e '.[dev]'
+QUICKSTART = -c configs/quickstart.yaml
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-full lint format types docs clean constraints
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# pip runs again only when what is to be installed has changed
+$(INSTALLED): constraints.txt pyproject.toml $(wildcard plugins/*/pyproject.toml)
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "ragkit needs Python 3.11 or newer: make PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "installing into $(VENV); the first time takes some minutes"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -q -c constraints.txt hatchling editables
+	$(PIP) install -q -c constraints.txt --no-build-isolation $(EDITABLE)
+	@touch $@
+
+setup: $(INSTALLED) ## create .venv and install ragkit, its plugins and the tools
+
+demo: $(INSTALLED) ## ingest ragkit's own docs/ and answer a question with citations
+	$(BIN)/ragkit ingest $(QUICKSTART)
+	$(BIN)/ragkit ask $(QUICKSTART) "What happens to a document when its source fails midway?"
+
+test: $(INSTALLED) lint types ## every check but the slow ones
+	$(BIN)/pytest -q -n $(WORKERS) -m "not slow"
+
+test-full: $(INSTALLED) lint types ## every check
+	$(BIN)/pytest -q -n $(WORKERS)
+
+lint: $(INSTALLED) ## ruff, and the layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+
+format: $(INSTALLED) ## rewrite with ruff
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(INSTALLED) ## mypy, strict
+	$(BIN)/mypy ragkit $(foreach folder,$(PLUGINS),$(folder)) examples
+
+docs: $(INSTALLED) ## write the generated parts of the pages anew, and run every snippet and example
+	$(BIN)/python tests/house/reference.py
+	$(BIN)/pytest -q tests/house
+
+clean: ## remove what tools and builds left; .venv and .ragkit stay
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+constraints: ## resolve every dependency anew and pin it in constraints.txt
+	rm -rf build/constraints
+	$(PYTHON) -m venv build/constraints
+	build/constraints/bin/python -m pip install -q hatchling editables
+	build/constraints/bin/python -m pip install -q --no-build-isolation torch==$(TORCH) $(EDITABLE)
+	{ echo "# Every version that ragkit is tested with (make constraints)."; \
+	  build/constraints/bin/python -m pip freeze --exclude-editable | sed -E 's/\+[a-z0-9.]+$$//'; } > constraints.txt
+	rm -rf build/constraints
