@@ -10,6 +10,9 @@ from dataclasses import dataclass
 PAGE_BREAK = "\f"
 """Between the pages of a document that has pages."""
 
+LEAD_TOKENS = 32
+"""How many tokens the host may put before a chunk's text in what is embedded: its title or heading path."""
+
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})(.*)$", re.MULTILINE)
 _HEADING = re.compile(r"^ {0,3}(#{1,6})(?:[ \t]+(.*))?$", re.MULTILINE)
 _UNDERLINED = re.compile(r"(?:\A|(?<=\n\n)) {0,3}([^\s#>|`~*+=-].*)\n {0,3}(=+|--+)[ \t]*$", re.MULTILINE)

@@ -8,12 +8,10 @@ from pydantic import model_validator
 
 from ragkit import BuildContext, Component, Options, hookimpl, identity
 from ragkit.errors import ComponentError
+from ragkit.text import LEAD_TOKENS
 
 if TYPE_CHECKING:
     from llama_index.core.node_parser import NodeParser
-
-LEAD_TOKENS = 32
-"""How many tokens the host may put before a chunk's text in what is embedded: its title or heading path."""
 
 _LEAD_SEPARATOR_TOKENS = 2
 _DEFAULT_SIZE = 256

@@ -12,14 +12,11 @@ from ragkit.components import Tokenizer
 from ragkit.state.documents import NewChunk
 from ragkit.state.hashing import chunk_id, digest
 from ragkit.state.pending import embedded_input, payload, payload_hash
-from ragkit.text import PAGE_BREAK, Heading, heading_path, headings
+from ragkit.text import LEAD_TOKENS, PAGE_BREAK, Heading, heading_path, headings
 
 if TYPE_CHECKING:
     from llama_index.core.node_parser import NodeParser
     from llama_index.core.schema import BaseNode
-
-LEAD_TOKENS = 32
-"""A lead has at most this many tokens; chunkers that lead leave this room."""
 
 
 @dataclass(frozen=True)

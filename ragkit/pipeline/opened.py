@@ -12,7 +12,6 @@ from ragkit.components import WeighsTerms
 from ragkit.pipeline.context import Offered, StoreTerms
 from ragkit.pipeline.pool import ViewPool
 from ragkit.pipeline.wiring import Wiring
-from ragkit.pipeline.words import PlainTerms
 from ragkit.query.answer import Answerer
 from ragkit.query.legs import DenseLeg, KeywordLeg
 from ragkit.query.search import Searcher
@@ -20,6 +19,7 @@ from ragkit.state.generations import Generations
 from ragkit.state.ledger import Ledger
 from ragkit.state.reader import Reader
 from ragkit.state.records import GenerationRecord
+from ragkit.words import PlainTerms
 
 if TYPE_CHECKING:
     from llama_index.core.response_synthesizers import BaseSynthesizer

@@ -14,7 +14,6 @@ from ragkit.ingest.cutting import Cutter
 from ragkit.ingest.documents import NamedSource
 from ragkit.ingest.reading import Cleaning
 from ragkit.pipeline.context import Context, Offered
-from ragkit.pipeline.words import WordTokenizer
 from ragkit.state.cached_embedding import CachedEmbedding
 from ragkit.state.embeddings import EmbeddingCache
 from ragkit.state.generations import Wanted, WantedView
@@ -22,6 +21,7 @@ from ragkit.state.hashing import fingerprint
 from ragkit.state.ledger import Ledger
 from ragkit.state.records import ViewRecord
 from ragkit.state.stores import StoreAdapter
+from ragkit.words import WordTokenizer
 
 if TYPE_CHECKING:
     from llama_index.core.llms import LLM
@@ -45,7 +45,7 @@ class Wiring:
             spec = self.config.embedding
             make = spec.component.tokenizer
             limit = spec.component.capabilities.get("max_tokens")
-            self._tokenizer = make(spec.options, self.context(spec)) if make else WordTokenizer(limit)
+            self._tokenizer = make(spec.options, self.context(spec)) if make else WordTokenizer(limit, 0)
         return self._tokenizer
 
     @property

@@ -30,7 +30,11 @@ def open_sqlite(path: Path, *, synchronous: str) -> Engine:
 
     `synchronous` is SQLite's: FULL survives a power cut with every commit, NORMAL may lose the last ones, never more.
     """
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False})
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False},
+        max_overflow=-1,  # a connection per asking thread, however many there are
+    )
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, record: Any) -> None:
@@ -63,6 +67,7 @@ class Ledger:
                 cure="point `state` at a folder that you may write to",
             ) from None
         refuse_network(folder)
+        _keep_out_of_git(folder)
         self._engine = open_sqlite(folder / "ledger.db", synchronous="FULL")
         with self.write("ledger.create") as connection:
             schema.prepare(connection, {"state_uuid": str(uuid.uuid4()), "seq": "0"})
@@ -131,6 +136,16 @@ class Ledger:
                 "chunks": connection.execute(select(func.count()).where(alive)).scalar_one(),
                 "truncated": connection.execute(select(func.count()).where(alive & schema.chunks.c.truncated)).scalar_one(),
             }
+
+
+def _keep_out_of_git(folder: Path) -> None:
+    """A state is never worth committing, and may hold what a repository must not."""
+    path = folder / ".gitignore"
+    try:
+        if not path.exists():
+            path.write_text("*\n", encoding="utf-8")
+    except OSError:
+        return  # the database says better what is wrong with the folder
 
 
 def next_seq(connection: Connection, count: int) -> int:

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ragkit.testing import plugin
-from ragkit.testing.words import PlainTerms, WordTokenizer
+from ragkit.words import PlainTerms, WordTokenizer
 
 if TYPE_CHECKING:
     from ragkit.testing.context import FakeContext, FakeRun, FakeStage, build_context

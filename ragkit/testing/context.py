@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.components import Hits, Leg, Spec, Tokenizer, WeighsTerms
 from ragkit.errors import ComponentError
-from ragkit.testing.words import PlainTerms, WordTokenizer
+from ragkit.words import PlainTerms, WordTokenizer
 
 if TYPE_CHECKING:
     from llama_index.core.base.embeddings.base import BaseEmbedding

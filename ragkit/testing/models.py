@@ -12,7 +12,7 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.llms import CompletionResponse, CompletionResponseGen, CustomLLM, LLMMetadata
 from llama_index.core.llms.callbacks import llm_completion_callback
 
-from ragkit.testing.words import plain_terms
+from ragkit.words import plain_terms
 
 
 class FakeEmbedding(BaseEmbedding):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from ragkit.components import BuildContext, Component, Options, Tokenizer, identity, runtime
 from ragkit.filters import OPERATORS
 from ragkit.hookspecs import hookimpl
-from ragkit.testing.words import WordTokenizer
+from ragkit.words import WordTokenizer
 
 if TYPE_CHECKING:
     from ragkit.testing.models import FakeEmbedding, RepeatingLLM

@@ -23,7 +23,7 @@ from llama_index.core.vector_stores.types import (
 from ragkit.components import Hits
 from ragkit.errors import ComponentError
 from ragkit.filters import matches
-from ragkit.testing.words import PlainTerms, plain_terms
+from ragkit.words import PlainTerms, plain_terms
 
 Record = dict[str, Any]
 

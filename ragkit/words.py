@@ -1,4 +1,4 @@
-"""Reading a text as plain words: a tokenizer for chunkers, and terms with weights for answerers."""
+"""Reading a text as plain words: where an embedding has no tokenizer of its own or a keyword store tells no terms, and for fakes."""
 
 from __future__ import annotations
 
