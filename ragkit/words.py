@@ -1,4 +1,4 @@
-"""Reading a text as plain words: where an embedding has no tokenizer of its own or a keyword store tells no terms, and for fakes."""
+"""Reading a text as plain words: for embeddings without a tokenizer, keyword stores that tell no terms, and fakes."""
 
 from __future__ import annotations
 
