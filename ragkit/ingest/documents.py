@@ -7,7 +7,7 @@ listing that is empty or has lost more than half takes nothing away without leav
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,13 +157,9 @@ class DocumentSync:
                 changes.append(table.remove(connection, gone))
             for change in changes:
                 self._count(change)
-        self.tally.removed += len(gone)
-        for reading, _ in cut:
-            if reading.outcome == "failed":
-                if reading.error:
-                    self.tally.failures.append(Failure(reading.uri, reading.error))
-            elif reading.outcome != "gone":
-                setattr(self.tally, reading.outcome, getattr(self.tally, reading.outcome) + 1)
+        self.tally.documents["removed"] += len(gone)
+        self.tally.documents.update(reading.outcome for reading, _ in cut if reading.outcome in ("added", "updated", "unchanged"))
+        self.tally.failures.extend(Failure(reading.uri, reading.error) for reading, _ in cut if reading.error)
 
     def _store(self, connection: Any, document: NewDocument, chunks: Sequence[NewChunk]) -> table.ChunkChanges:
         key = table.store(connection, document)
@@ -189,19 +185,7 @@ class DocumentSync:
                 with self._ledger.write() as connection:
                     change = table.remove(connection, batch)
                 self._count(change)
-            self.tally.removed += len(batch)
+            self.tally.documents["removed"] += len(batch)
 
     def _count(self, change: table.ChunkChanges) -> None:
-        self.tally.chunks_added += change.added
-        self.tally.chunks_removed += change.removed
-
-
-def counts(tally: Tally) -> Mapping[str, int]:
-    """The `documents` of the report."""
-    return {
-        "added": tally.added,
-        "updated": tally.updated,
-        "unchanged": tally.unchanged,
-        "removed": tally.removed,
-        "failed": len(tally.failures),
-    }
+        self.tally.chunks += change

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
+
+from ragkit.state.documents import ChunkChanges
 
 
 class Progress(Protocol):
@@ -27,21 +30,22 @@ class Failure:
 
 @dataclass
 class Tally:
-    """Counts while an ingest runs."""
+    """Counts while an ingest runs. `documents` has `added`, `updated`, `unchanged` and `removed`."""
 
-    added: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    removed: int = 0
-    chunks_added: int = 0
-    chunks_removed: int = 0
+    documents: Counter[str] = field(default_factory=Counter)
+    chunks: ChunkChanges = field(default_factory=ChunkChanges)
     failures: list[Failure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def looked_at(self) -> int:
         """How many documents were listed so far."""
-        return self.added + self.updated + self.unchanged + len(self.failures)
+        return self.documents.total() - self.documents["removed"] + len(self.failures)
+
+    def counts(self) -> dict[str, int]:
+        """The `documents` of the report."""
+        outcomes = {name: self.documents[name] for name in ("added", "updated", "unchanged", "removed")}
+        return {**outcomes, "failed": len(self.failures)}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from ragkit.config import Config
 from ragkit.errors import MismatchError, StateError
 from ragkit.ingest.apply import apply
-from ragkit.ingest.documents import DocumentSync, Rules, counts
+from ragkit.ingest.documents import DocumentSync, Rules
 from ragkit.ingest.report import IngestReport, Progress, Tally, ViewReport
 from ragkit.ingest.retire import retire
 from ragkit.pipeline.opened import OpenGeneration
@@ -134,16 +134,16 @@ class Index:
     ) -> IngestReport:
         totals = self.ledger.counts(chunking)
         notes = list(tally.notes)
-        if not totals["documents"] and not tally.added and not notes:
+        if not totals["documents"] and not tally.documents["added"] and not notes:
             notes.append("the sources list no documents; check `path`, `include` and `exclude`")
         reports = [
             ViewReport(view.record.component, view.record.kind, self.generations.view(view.record.id).applied, view.store.count())
             for view in views
         ]
         return IngestReport(
-            documents=dict(counts(tally)),
+            documents=tally.counts(),
             chunks={
-                "added": tally.chunks_added, "removed": tally.chunks_removed, "total": totals["chunks"],
+                "added": tally.chunks.added, "removed": tally.chunks.removed, "total": totals["chunks"],
                 "truncated": totals["truncated"],
             },
             embedded=0, cache_hits=0, views=tuple(reports), failures=tuple(tally.failures), notes=tuple(notes),
