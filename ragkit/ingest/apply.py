@@ -30,32 +30,32 @@ def apply(
     Writers take turns: another process may apply a batch of its own in between, so every turn starts from the
     number that the ledger has then. A store that is rebuilt as a whole keeps its turn to the end.
     """
-    done = 0
     with ledger.read() as connection:
         total = count_pending(connection, view.record.chunking, generations.view(view.record.id).applied)
     if not total:
         return 0  # nor is the store locked, which a reader of another process may have open
-    stepwise = bool(view.store.capabilities.get("incremental", True))
+    done = 0
     turn = ledger.lock("writer", "the writer's turn of this state")
-    while True:
-        with turn.hold(timeout_s=_TURN_S), view.writing() as store:
-            applied = generations.view(view.record.id).applied
-            view.own(applied)
-            reached = applied
-            while changes := _next(ledger, view, reached, batch):
-                _write(store, view.record.kind, changes, embedding)
-                reached = changes[-1].seq
-                done += len(changes)
-                progress(view.record.kind, done, max(total, done), view.record.component)
-                if stepwise:
-                    break
-            if reached == applied:
-                return done
-            boundary("store.flush")
-            store.flush()
-            boundary("store.flush.done")
-            view.mark(reached)
-            generations.set_applied(view.record, reached)
+    with view.writing() as store:
+        stepwise = bool(store.capabilities.get("incremental", True))
+        while True:
+            with turn.hold(timeout_s=_TURN_S):
+                applied = reached = generations.view(view.record.id).applied
+                view.own(applied)
+                while changes := _next(ledger, view, reached, batch):
+                    _write(store, view.record.kind, changes, embedding)
+                    reached = changes[-1].seq
+                    done += len(changes)
+                    progress(view.record.kind, done, max(total, done), view.record.component)
+                    if stepwise:
+                        break
+                if reached == applied:
+                    return done
+                boundary("store.flush")
+                store.flush()
+                boundary("store.flush.done")
+                view.mark(reached)
+                generations.set_applied(view.record, reached)
 
 
 def _next(ledger: Ledger, view: View, applied: int, limit: int) -> list[PendingChunk]:

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ OpenStore = Callable[[ViewRecord], StoreAdapter]
 
 _MARK = "ragkit-mark.json"
 _LOOKS = 3
+_WAIT_S = 5.0
+"""How long to wait for another process to let go of a store that takes one: a search is over by then."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class View:
         self._ledger = ledger
         self._open_store = open_store
         self._store: StoreAdapter | None = None
+        self._opening = threading.RLock()
         self._lock: FileLock | None = None
         if record.processes == "one":
             self._lock = ledger.lock(record.collection, f"the {record.component} store of this state, which takes one process,")
@@ -62,11 +66,12 @@ class View:
     @property
     def store(self) -> StoreAdapter:
         """The store, opened when it is first asked for; other processes are kept out if it cannot bear them."""
-        if self._store is None:
-            if self._lock is not None:
-                self._lock.acquire(shared=True, timeout_s=2.0)
-            self._store = self._open_store(self.record)
-        return self._store
+        with self._opening:
+            if self._store is None:
+                if self._lock is not None:
+                    self._lock.acquire(shared=True, timeout_s=_WAIT_S)
+                self._store = self._open_store(self.record)
+            return self._store
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[StoreAdapter]:
@@ -75,11 +80,11 @@ class View:
         if self._lock is None:
             yield store
             return
-        self._lock.acquire(shared=False, timeout_s=2.0)
+        self._lock.acquire(shared=False, timeout_s=_WAIT_S)
         try:
             yield store
         finally:
-            self._lock.acquire(shared=True, timeout_s=2.0)
+            self._lock.acquire(shared=True, timeout_s=_WAIT_S)
 
     def close(self) -> None:
         """Close the store and let other processes in."""
