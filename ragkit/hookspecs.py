@@ -73,13 +73,20 @@ def ragkit_keyword_stores() -> Sequence[Component]:
 
 @_spec
 def ragkit_retrievers() -> Sequence[Component]:
-    """Retrievers: `build` returns a LlamaIndex `BaseRetriever`; one that is also a `Leg` can be fused without loss."""
+    """Retrievers: `build` returns a LlamaIndex `BaseRetriever`; one that is also a `Leg` can be fused without loss.
+
+    An attribute `query_settings` of what is built names the options that one query may override (`{"alpha"}`); it finds the
+    values in `context.run(query).settings` and has to check them itself. Any other setting is an error.
+    """
     return ()
 
 
 @_spec
 def ragkit_rerankers() -> Sequence[Component]:
-    """Rerankers: `build` returns a LlamaIndex `BaseNodePostprocessor`."""
+    """Rerankers: `build` returns a LlamaIndex `BaseNodePostprocessor`.
+
+    One that fails, or gives a score that is no number, is left out of that query. `query_settings` as for retrievers.
+    """
     return ()
 
 

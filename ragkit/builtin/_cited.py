@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from llama_index.core.base.response.schema import RESPONSE_TYPE, Response, StreamingResponse
@@ -55,10 +56,8 @@ class CitedSynthesizer(CompactAndRefine):
         **response_kwargs: Any,
     ) -> RESPONSE_TYPE:
         """The answer with `metadata["citations"]`; marks of passages that do not exist are taken out."""
-        try:
+        with _named_failure():
             response = super().synthesize(query, _numbered(nodes), additional_source_nodes, **response_kwargs)
-        except Exception as error:
-            raise _failed(error) from error
         return self._checked(response, query, nodes)
 
     async def asynthesize(
@@ -69,10 +68,8 @@ class CitedSynthesizer(CompactAndRefine):
         **response_kwargs: Any,
     ) -> RESPONSE_TYPE:
         """As `synthesize`."""
-        try:
+        with _named_failure():
             response = await super().asynthesize(query, _numbered(nodes), additional_source_nodes, **response_kwargs)
-        except Exception as error:
-            raise _failed(error) from error
         return self._checked(response, query, nodes)
 
     def stream(self, query: QueryBundle, nodes: list[NodeWithScore]) -> StreamingResponse:
@@ -83,12 +80,10 @@ class CitedSynthesizer(CompactAndRefine):
 
         def pieces() -> Generator[str, None, None]:
             text = ""
-            try:
+            with _named_failure():
                 for piece in response.response_gen if isinstance(response, StreamingResponse) else [str(response)]:
                     text += piece
                     yield piece
-            except Exception as error:
-                raise _failed(error) from error
             metadata["answer"] = keep_marks(text, len(nodes))
             metadata["citations"] = self._citations(metadata["answer"], query.query_str, nodes)
 
@@ -139,11 +134,16 @@ def _numbered(nodes: Sequence[NodeWithScore]) -> list[NodeWithScore]:
     ]
 
 
-def _failed(error: Exception) -> Exception:
-    if isinstance(error, ComponentError):
-        return error
-    return ComponentError(
-        f"the language model did not answer: {type(error).__name__}: {error}",
-        component="llm",
-        cure="look at `llm:` in the YAML, or use `answer: extractive`",
-    )
+@contextmanager
+def _named_failure() -> Iterator[None]:
+    """Whatever the client of a model raises becomes an error that names it."""
+    try:
+        yield
+    except ComponentError:
+        raise
+    except Exception as error:
+        raise ComponentError(
+            f"the language model did not answer: {type(error).__name__}: {error}",
+            component="llm",
+            cure="look at `llm:` in the YAML, or use `answer: extractive`",
+        ) from error

@@ -6,7 +6,7 @@ import asyncio
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,15 +74,50 @@ class LegRetriever(IdsRetriever):
         return self._leg.score(query, ids)
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What one leg found; `error` is set where it failed."""
+@dataclass
+class _Asked:
+    """A leg that was asked: what it found, and in words what it could not tell. `error` is set where it failed."""
 
     leg: Leg
     weight: float
-    scores: dict[str, float]
-    ranks: dict[str, int]
+    scores: dict[str, float] = field(default_factory=dict)
+    ranks: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
     error: Exception | None = None
+
+    def search(self, query: QueryBundle, k: int, filters: MetadataFilters | None) -> None:
+        try:
+            ids, scores = self.leg.search(query, k, filters)
+        except QueryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a store raises, the other legs can still answer; the trace tells
+            self.error = error
+            self.problems.append(f"{self.leg.name} failed and is left out ({_line(error)})")
+            return
+        self.scores = dict(zip(ids, scores, strict=True))
+        self.ranks = {chunk_id: rank for rank, chunk_id in enumerate(ids, 1)}
+        if not ids:
+            self.problems.append(f"{self.leg.name} found nothing")
+
+    def complete(self, query: QueryBundle, ids: Sequence[str]) -> None:
+        """Score what the other legs found."""
+        missing = [chunk_id for chunk_id in ids if chunk_id not in self.scores]
+        if not missing:
+            return
+        try:
+            scores = self.leg.score(query, missing)
+        except QueryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as in `search`: a missing score costs quality, not the answer
+            self.problems.append(f"{self.leg.name} failed to score {len(missing)} candidates ({_line(error)})")
+            return
+        if scores is None:
+            self.problems.append(f"{self.leg.name} cannot score by id: {len(missing)} candidates count as its lowest")
+            return
+        self.scores.update(zip(missing, scores, strict=True))
+        unknown = sum(map(math.isnan, scores))
+        if unknown:
+            self.problems.append(f"{self.leg.name} does not hold {unknown} candidates: they count as its lowest")
 
 
 class HybridRetriever(IdsRetriever):
@@ -105,22 +140,25 @@ class HybridRetriever(IdsRetriever):
     def search(self, query: QueryBundle, k: int, filters: MetadataFilters | None = None) -> Hits:
         """The best `k` by fused score. A leg that fails is left out, and the trace says so; QueryErrors are raised."""
         run = self._context.run(query)
-        weights = self._weights(run)
-        found = [self._ask(leg, weight, query, max(k, self._depth), filters, run) for leg, weight in weights if weight > 0]
-        for leg, weight in weights:
-            if weight == 0:
-                with run.stage(leg.name) as stage:
+        asked = [_Asked(leg, weight) for leg, weight in zip(self._legs, self._weights(run), strict=True)]
+        for item in asked:
+            if item.weight > 0:
+                item.search(query, max(k, self._depth), filters)
+            else:
+                with run.stage(item.leg.name) as stage:
                     stage.skipped("its weight is 0")
-        working = [item for item in found if item.error is None]
-        if not working:
-            raise _failed(found)
-        ids = list(dict.fromkeys(chunk_id for item in working for chunk_id in item.ranks))
-        missing = [self._complete(item, query, ids) for item in working]
+        asked = [item for item in asked if item.weight > 0]
+        found = [item for item in asked if item.error is None]
+        if not found:
+            raise _failed(asked)
+        ids = list(dict.fromkeys(chunk_id for item in found for chunk_id in item.ranks))
+        for item in found:
+            item.complete(query, ids)
         with run.stage(self.name, entered=len(ids)) as stage:
-            for note in [*map(_shortcoming, found), *missing]:
-                if note:
-                    stage.degraded(note)
-            ranked, scores = self._fuse(working, ids)
+            for item in asked:
+                for problem in item.problems:
+                    stage.degraded(problem)
+            ranked, scores = self._fuse(found, ids)
             stage.hits(ranked[:k], scores[:k])
         return ranked[:k], scores[:k]
 
@@ -128,69 +166,34 @@ class HybridRetriever(IdsRetriever):
         """None: a fused score depends on the other candidates."""
         return None
 
-    def _weights(self, run: Run) -> list[tuple[Leg, float]]:
+    def _weights(self, run: Run) -> list[float]:
         alpha = run.settings.get("alpha", self._alpha)
         if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 <= alpha <= 1:
-            first, *others = (leg.name for leg in self._legs)
-            raise QueryError(f"alpha is {alpha!r}; it must be a number from 0 ({', '.join(others)} alone) to 1 ({first} alone)")
-        rest = (1 - alpha) / (len(self._legs) - 1)
-        return [(leg, float(alpha) if position == 0 else rest) for position, leg in enumerate(self._legs)]
+            first, *rest = (leg.name for leg in self._legs)
+            raise QueryError(f"alpha is {alpha!r}; it must be a number from 0 ({', '.join(rest)} alone) to 1 ({first} alone)")
+        others = len(self._legs) - 1
+        return [float(alpha), *[(1 - alpha) / others] * others]
 
-    def _ask(self, leg: Leg, weight: float, query: QueryBundle, k: int, filters: MetadataFilters | None, run: Run) -> _Found:
-        try:
-            ids, scores = leg.search(query, k, filters)
-        except QueryError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever a store raises, the other legs can still answer; the trace tells
-            with run.stage(leg.name) as stage:
-                stage.degraded(_line(error))
-            return _Found(leg, weight, {}, {}, error)
-        ranks = {chunk_id: rank for rank, chunk_id in enumerate(ids, 1)}
-        return _Found(leg, weight, dict(zip(ids, scores, strict=True)), ranks)
-
-    def _complete(self, found: _Found, query: QueryBundle, ids: Sequence[str]) -> str:
-        """Score what the other legs found; returns what could not be told."""
-        missing = [chunk_id for chunk_id in ids if chunk_id not in found.scores]
-        if not missing:
-            return ""
-        try:
-            scores = found.leg.score(query, missing)
-        except QueryError:
-            raise
-        except Exception as error:  # noqa: BLE001 - as in `_ask`: a missing score costs quality, not the answer
-            return f"{found.leg.name} failed to score {len(missing)} candidates ({_line(error)})"
-        if scores is None:
-            return f"{found.leg.name} cannot score by id: {len(missing)} candidates count as its lowest"
-        found.scores.update(zip(missing, scores, strict=True))
-        unknown = sum(math.isnan(score) for score in scores)
-        return f"{found.leg.name} does not hold {unknown} candidates: they count as its lowest" if unknown else ""
-
-    def _fuse(self, working: Sequence[_Found], ids: Sequence[str]) -> Hits:
+    def _fuse(self, found: Sequence[_Asked], ids: Sequence[str]) -> Hits:
         if not ids:
             return [], []
-        rows = [np.array([item.scores.get(chunk_id, math.nan) for chunk_id in ids], dtype=np.float64) for item in working]
-        floors = [getattr(item.leg, "floor", None) for item in working]
-        fused = fuse(rows, [item.weight for item in working], self._normaliser, floors)
-        last = len(ids) + 1
-        best = order(fused, [working[0].ranks.get(chunk_id, last) for chunk_id in ids], ids)
+        rows = [np.array([item.scores.get(chunk_id, math.nan) for chunk_id in ids], dtype=np.float64) for item in found]
+        floors = [getattr(item.leg, "floor", None) for item in found]
+        fused = fuse(rows, [item.weight for item in found], self._normaliser, floors)
+        best = order(fused, [found[0].ranks.get(chunk_id, len(ids) + 1) for chunk_id in ids], ids)
         return [ids[index] for index in best], [float(fused[index]) for index in best]
 
 
-def _shortcoming(found: _Found) -> str:
-    if found.error is not None:
-        return f"{found.leg.name} failed and is left out"
-    return "" if found.ranks else f"{found.leg.name} found nothing"
-
-
-def _failed(found: Sequence[_Found]) -> Exception:
+def _failed(asked: Sequence[_Asked]) -> Exception:
     """The error for a query that no leg could answer; one leg's own error is raised as it is."""
-    errors = [item for item in found if item.error is not None]
-    if len(errors) == 1 and errors[0].error is not None:
-        return errors[0].error
-    told = "; ".join(f"{item.leg.name}: {_line(item.error)}" for item in errors)
+    errors = [(item.leg.name, item.error) for item in asked if item.error is not None]
+    if len(errors) == 1:
+        return errors[0][1]
+    told = "; ".join(f"{name}: {_line(error)}" for name, error in errors)
     return ComponentError(f"every leg failed: {told}", component="hybrid", cure="run: ragkit status")
 
 
-def _line(error: BaseException | None) -> str:
+def _line(error: Exception) -> str:
+    """An error in one line."""
     first = (str(error).strip().splitlines() or [""])[0]
     return f"{type(error).__name__}: {first}"

@@ -79,8 +79,8 @@ class Tokenizer(Protocol):
 class SearchesIds(Protocol):
     """A store that answers with ids and scores, without building nodes.
 
-    Vector stores score with the similarity of their metric (the cosine for `cosine`), keyword stores with their raw
-    score, above 0.
+    Vector stores score with the similarity of their metric, more is more alike: the cosine for `cosine`, the inner product
+    for `dot`, the negative squared Euclidean distance for `l2`. Keyword stores score with their raw score, above 0.
     """
 
     def search_ids(self, query: VectorStoreQuery) -> Hits: ...
@@ -169,17 +169,21 @@ class WeighsTerms(Protocol):
 
 @runtime_checkable
 class Leg(Protocol):
-    """A retriever that hands over ids and scores, so that texts are fetched only for what is left in the end."""
+    """A retriever that hands over ids and scores, so that texts are fetched only for what is left in the end.
+
+    It records itself in the trace: `search` and `score` enter the stage called `name` of the query's run and tell it their
+    hits and scores. An attribute `floor` may say which score is the lowest possible (0 for BM25); normalisers use it.
+    """
 
     @property
     def name(self) -> str:
-        """Unique among the legs of a retriever; the key in `scores` and `ranks`."""
+        """Unique among the legs of a retriever; the stage of the trace, and the key in `scores` and `ranks`."""
 
     def search(self, query: QueryBundle, k: int, filters: MetadataFilters | None = None) -> Hits:
         """The best `k`, best first."""
 
     def score(self, query: QueryBundle, ids: Sequence[str]) -> list[float] | None:
-        """The true score of each of `ids`, or None where the leg cannot tell."""
+        """The true score of each of `ids`, NaN for one that the leg does not hold; None where it can score none by id."""
 
 
 class Stage(Protocol):

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 class PipelineRetriever(BaseRetriever):
-    """Retrieves and reranks as `Pipeline.search` does."""
+    """Retrieves and reranks as `Pipeline.search` does.
+
+    It reads the question of a LlamaIndex query bundle and nothing else: `custom_embedding_strs` (of a HyDE transform) and a
+    ready `embedding` are passed over, because the question is embedded by the model that the index was made with.
+    """
 
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__()

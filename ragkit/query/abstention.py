@@ -15,10 +15,8 @@ from ragkit.components import WeighsTerms
 
 ABSTAIN_BELOW = 0.5
 
-_BOTH = (-12.16, 13.43, 10.70)
-_SIMILARITY = (-9.35, 15.75)
-_COVERAGE = (-6.27, 15.92)
-"""Logistic regressions (intercept, then weights): the probability that a hit bears on the question.
+_BOTH, _SIMILARITY, _COVERAGE = (-12.16, 13.43, 10.70), (-9.35, 15.75, 0.0), (-6.27, 0.0, 15.92)
+"""Logistic regressions (intercept, weights of similarity and coverage): the probability that a hit bears on the question.
 
 Fitted with MiniLM-L6 and BM25 on chunks of about 900 characters (`tests/benchmarks/abstention.py --fit` fits them anew on
 ragkit's own), on pairs of collections and questions that match (SQuAD,
@@ -45,15 +43,12 @@ class Evidence:
 
 def confidence(evidence: Evidence) -> float | None:
     """The probability from 0 to 1 that the hits bear on the question, or None without any evidence."""
-    if evidence.similarity is not None and evidence.coverage is not None:
-        logit = _BOTH[0] + _BOTH[1] * evidence.similarity + _BOTH[2] * evidence.coverage
-    elif evidence.similarity is not None:
-        logit = _SIMILARITY[0] + _SIMILARITY[1] * evidence.similarity
-    elif evidence.coverage is not None:
-        logit = _COVERAGE[0] + _COVERAGE[1] * evidence.coverage
-    else:
+    similarity, share = evidence.similarity, evidence.coverage
+    if similarity is None and share is None:
         return None
-    return 1 / (1 + math.exp(-max(-60.0, min(60.0, logit))))
+    intercept, *weights = _COVERAGE if similarity is None else _SIMILARITY if share is None else _BOTH
+    logit = intercept + weights[0] * (similarity or 0.0) + weights[1] * (share or 0.0)
+    return (1 + math.tanh(logit / 2)) / 2  # the logistic function, which cannot overflow this way
 
 
 def abstains(evidence: Evidence, below: float = ABSTAIN_BELOW) -> bool:

@@ -1,4 +1,4 @@
-"""Any retriever as a leg."""
+"""Any LlamaIndex retriever as a leg, and what its nodes are worth: the ids and scores of chunks that the ledger has."""
 
 from __future__ import annotations
 
@@ -8,76 +8,76 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.components import Hits, Leg
 from ragkit.errors import ComponentError
-from ragkit.query.legs import Keep
-from ragkit.query.reader import Reader
+from ragkit.filters import matches
+from ragkit.query.hydrate import fields
 from ragkit.query.run import run_of, with_top_k
+from ragkit.query.trace import StageRecorder
 
 if TYPE_CHECKING:
-    from llama_index.core.base.base_retriever import BaseRetriever
     from llama_index.core.schema import NodeWithScore, QueryBundle
     from llama_index.core.vector_stores.types import MetadataFilters
 
+    from ragkit.state.reader import Reader
 
-class RetrieverLeg:
-    """Any LlamaIndex retriever as a leg: asked for nodes, of which ids and scores are kept."""
 
-    floor: float | None = None
+class NamedLeg:
+    """Any retriever as a leg called `name`: one that is a leg itself is searched, another is asked for nodes."""
 
-    def __init__(self, retriever: BaseRetriever, name: str, reader: Reader) -> None:
+    def __init__(self, retriever: Any, name: str, reader: Reader) -> None:
         self.name = name
+        self.floor: float | None = getattr(retriever, "floor", None)
         self._retriever = retriever
         self._reader = reader
 
     def search(self, query: QueryBundle, k: int, filters: MetadataFilters | None = None) -> Hits:
-        """At most `k` of what the retriever gives, as far as the ledger has it; scores without a value become 1 / rank."""
-        run = run_of(query, k, generation=self._reader.generation)
-        with run.stage(self.name) as stage:
-            nodes = self._retriever.retrieve(with_top_k(query, k))
-            kept = Keep(self._reader, filters)
-            wanted = kept([item.node.node_id for item in nodes])
-            alive = [item for item in nodes if item.node.node_id in wanted][:k]
-            if kept.dead:
-                stage.degraded(f"{len(kept.dead)} of its hits are unknown or deleted")
-            if kept.refused:
-                stage.note(f"{len(kept.refused)} of its hits do not satisfy the filter")
-            ids, scores = [item.node.node_id for item in alive], scores_or_ranks(alive)
-            stage.hits(ids, scores)
-            return ids, scores
+        with run_of(query, k, generation=self._reader.generation).stage(self.name) as stage:
+            if isinstance(self._retriever, Leg):
+                ids, scores = self._retriever.search(query, k, filters)
+            else:
+                ids, scores = known_hits(self._reader, self._retriever.retrieve(with_top_k(query, k)), filters, stage)
+            stage.hits(ids[:k], scores[:k])
+            return ids[:k], scores[:k]
 
     def score(self, query: QueryBundle, ids: Sequence[str]) -> list[float] | None:
-        """None: a retriever gives scores only to what it finds."""
-        return None
+        if not isinstance(self._retriever, Leg):
+            return None
+        scores = self._retriever.score(query, ids)
+        if scores is not None:
+            with run_of(query, max(len(ids), 1)).stage(self.name, entered=len(ids)) as stage:
+                stage.scored(ids, scores)
+        return scores
 
 
 def as_leg(retriever: Any, name: str, reader: Reader) -> Leg:
     """Any retriever as a leg called `name`. One that is a leg of that name already stays as it is."""
-    if isinstance(retriever, Leg):
-        return retriever if retriever.name == name else _Renamed(retriever, name)
-    if not hasattr(retriever, "retrieve"):
+    if isinstance(retriever, Leg) and retriever.name == name:
+        return retriever
+    if not hasattr(retriever, "retrieve") and not isinstance(retriever, Leg):
         raise ComponentError(f"the leg {name!r} is no retriever but a {type(retriever).__name__}", component=name)
-    return RetrieverLeg(retriever, name, reader)
+    return NamedLeg(retriever, name, reader)
 
 
-class _Renamed:
-    """A leg under another name, under which it stands in the trace once more."""
+def known_hits(reader: Reader, nodes: Sequence[NodeWithScore], filters: MetadataFilters | None, stage: StageRecorder) -> Hits:
+    """The ids and scores of nodes from outside ragkit, as far as the ledger has them and they satisfy `filters`."""
+    dropped = refused(reader, [item.node.node_id for item in nodes], filters)
+    stage.dropped.update(dropped)
+    reasons = list(dropped.values())
+    if "deleted" in reasons:
+        stage.degraded(f"{reasons.count('deleted')} of its hits are unknown or deleted")
+    if "filter" in reasons:
+        stage.note(f"{reasons.count('filter')} of its hits do not satisfy the filter")
+    kept = [item for item in nodes if item.node.node_id not in dropped]
+    return [item.node.node_id for item in kept], scores_or_ranks(kept)
 
-    def __init__(self, leg: Leg, name: str) -> None:
-        self.name = name
-        self.floor: float | None = getattr(leg, "floor", None)
-        self._leg = leg
 
-    def search(self, query: QueryBundle, k: int, filters: MetadataFilters | None = None) -> Hits:
-        with run_of(query, k).stage(self.name) as stage:
-            ids, scores = self._leg.search(query, k, filters)
-            stage.hits(ids, scores)
-            return ids, scores
-
-    def score(self, query: QueryBundle, ids: Sequence[str]) -> list[float] | None:
-        with run_of(query, max(len(ids), 1)).stage(self.name, entered=len(ids)) as stage:
-            scores = self._leg.score(query, ids)
-            if scores is not None:
-                stage.scored(ids, scores)
-            return scores
+def refused(reader: Reader, ids: Sequence[str], filters: MetadataFilters | None) -> dict[str, str]:
+    """Those of `ids` that are no hits, with the reason: `deleted` (or never known), or `filter`."""
+    if filters is None:
+        alive = reader.alive(ids)
+        return {item: "deleted" for item in ids if item not in alive}
+    chunks = {chunk.id: chunk for chunk in reader.chunks(ids)}
+    unwanted = {item for item, chunk in chunks.items() if not matches(filters, fields(chunk))}
+    return {item: "filter" if item in chunks else "deleted" for item in ids if item not in chunks or item in unwanted}
 
 
 def scores_or_ranks(nodes: Sequence[NodeWithScore]) -> list[float]:

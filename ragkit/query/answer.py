@@ -13,10 +13,9 @@ from llama_index.core.schema import NodeWithScore
 from ragkit.components import WeighsTerms
 from ragkit.query.abstention import ABSTAIN_BELOW, Evidence, abstains, confidence, coverage, weigh
 from ragkit.query.citations import Citation, resolve, without
-from ragkit.query.reader import Reader
 from ragkit.query.run import Question
-from ragkit.query.search import Hit, Searcher, SearchResult, Wanted
-from ragkit.query.trace import Trace
+from ragkit.query.search import Searcher, SearchResult, Wanted
+from ragkit.query.trace import StageRecorder
 from ragkit.query.yardstick import Yardstick
 
 if TYPE_CHECKING:
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from llama_index.core.base.response.schema import StreamingResponse
     from llama_index.core.response_synthesizers import BaseSynthesizer
     from llama_index.core.schema import QueryBundle
+
+    from ragkit.state.reader import Reader
 
 NOT_ANSWERED = "The documents do not answer this question."
 
@@ -39,33 +40,22 @@ class Streams(Protocol):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An answer. Each ` [n]` in `text` is a citation; with `abstained` the text says that there is no answer.
+class Answer(SearchResult):
+    """An answer with the hits that it was made from. Each ` [n]` in `text` is a citation.
 
-    `evidence` is what that was decided on; None where there was no hit.
+    With `abstained` the text says that there is no answer; `evidence` is what that was decided on, None where there was
+    no hit.
     """
 
-    query: str
     text: str
     citations: tuple[Citation, ...]
     abstained: bool
-    nodes: tuple[NodeWithScore, ...]
-    trace: Trace
-    evidence: Evidence | None = None
-
-    @property
-    def hits(self) -> tuple[Hit, ...]:
-        """What the answer was made from, best first."""
-        return SearchResult(self.query, self.nodes, self.trace).hits
+    evidence: Evidence | None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `ragkit ask --json`."""
-        return {
-            **SearchResult(self.query, self.nodes, self.trace).to_dict(),
-            "answer": self.text,
-            "abstained": self.abstained,
-            "citations": [citation.to_dict() for citation in self.citations],
-        }
+        citations = [citation.to_dict() for citation in self.citations]
+        return {**super().to_dict(), "answer": self.text, "abstained": self.abstained, "citations": citations}
 
 
 class Answerer:
@@ -77,33 +67,19 @@ class Answerer:
     """
 
     def __init__(
-        self,
-        searcher: Searcher,
-        synthesizer: BaseSynthesizer,
-        reader: Reader,
-        term_weights: WeighsTerms | None = None,
+        self, searcher: Searcher, synthesizer: BaseSynthesizer, reader: Reader, term_weights: WeighsTerms | None = None,
         embedding: BaseEmbedding | None = None,
-        *,
-        dense: str = "dense",
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._searcher = searcher
         self._synthesizer = synthesizer
         self._reader = reader
         self._term_weights = term_weights
         self._yardstick = Yardstick(embedding) if embedding is not None else None
-        self._dense = dense
         self._abstain_below = float(getattr(synthesizer, "abstain_below", ABSTAIN_BELOW))
 
     def ask(self, question: str, **wanted: Unpack[Wanted]) -> Answer:
         """Answer with citations, or abstain. Raises what `Searcher.search` raises."""
-        asked = self._searcher.question(question, **wanted)
-        nodes = self._searcher.nodes(asked)
-        evidence = self._evidence(asked, nodes)
-        if self._abstains(asked, nodes, evidence):
-            return self._abstained(asked, nodes, evidence)
-        with asked.run.stage("answer", entered=len(nodes)):
-            response = self._synthesizer.synthesize(asked, nodes)
-        return self._answer(asked, nodes, str(response), response.metadata, evidence)
+        return next(piece for piece in self._pieces(question, wanted, streaming=False) if isinstance(piece, Answer))
 
     async def aask(self, question: str, **wanted: Unpack[Wanted]) -> Answer:
         """As `ask`, in a thread of its own."""
@@ -111,25 +87,7 @@ class Answerer:
 
     def stream(self, question: str, **wanted: Unpack[Wanted]) -> Iterator[str | Answer]:
         """The answer piece by piece, and last the `Answer`, whose text is final: marks that cite nothing are gone there."""
-        if not isinstance(self._synthesizer, Streams):
-            answer = self.ask(question, **wanted)
-            yield from re.findall(r"\s*\S+\s*", answer.text)
-            yield answer
-            return
-        asked = self._searcher.question(question, **wanted)
-        nodes = self._searcher.nodes(asked)
-        evidence = self._evidence(asked, nodes)
-        if self._abstains(asked, nodes, evidence):
-            yield NOT_ANSWERED
-            yield self._abstained(asked, nodes, evidence)
-            return
-        pieces: list[str] = []
-        with asked.run.stage("answer", entered=len(nodes)):
-            response = self._synthesizer.stream(asked, nodes)
-            for piece in response.response_gen:
-                pieces.append(piece)
-                yield piece
-        yield self._answer(asked, nodes, "".join(pieces), response.metadata, evidence)
+        return self._pieces(question, wanted, streaming=True)
 
     async def astream(self, question: str, **wanted: Unpack[Wanted]) -> AsyncIterator[str | Answer]:
         """As `stream`; the work is done in threads."""
@@ -137,13 +95,43 @@ class Answerer:
         while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
             yield piece
 
-    def _evidence(self, question: Question, nodes: Sequence[NodeWithScore]) -> Evidence | None:
-        """What the hits bring to the question, from raw cosines and terms."""
-        with question.run.stage("abstention", entered=len(nodes)):
-            return Evidence(self._similarity(question, nodes), self._coverage(question.query_str, nodes)) if nodes else None
+    def _pieces(self, question: str, wanted: Wanted, *, streaming: bool) -> Iterator[str | Answer]:
+        asked = self._searcher.question(question, **wanted)
+        nodes = self._searcher.nodes(asked)
+        evidence, abstained = self._judge(asked, nodes)
+        text, pieces = NOT_ANSWERED, list[str]()
+        citations: tuple[Citation, ...] = ()
+        with asked.run.stage("answer", entered=len(nodes)) as stage:
+            if abstained:
+                stage.skipped("abstained")
+            elif streaming and isinstance(self._synthesizer, Streams):
+                streamed = self._synthesizer.stream(asked, nodes)
+                for piece in streamed.response_gen:
+                    pieces.append(piece)
+                    yield piece
+                text, citations = self._cited("".join(pieces), streamed.metadata or {}, nodes, stage)
+            else:
+                response = self._synthesizer.synthesize(asked, nodes)
+                text, citations = self._cited(str(response), response.metadata or {}, nodes, stage)
+        if not pieces:
+            yield from re.findall(r"\s*\S+\s*", text)
+        yield Answer(question, tuple(nodes), asked.run.recorder.trace(), text, citations, abstained, evidence)
+
+    def _judge(self, question: Question, nodes: Sequence[NodeWithScore]) -> tuple[Evidence | None, bool]:
+        """What the hits bring to the question, from raw cosines and terms, and whether to abstain."""
+        with question.run.stage("abstention", entered=len(nodes)) as stage:
+            if not nodes:
+                stage.note("there are no hits")
+                return None, True
+            evidence = Evidence(self._similarity(question, nodes), self._coverage(question.query_str, nodes))
+            sure, abstained = confidence(evidence), abstains(evidence, self._abstain_below)
+            told = "nothing to judge the hits by" if sure is None else f"confidence {sure:.2f} ({evidence})"
+            stage.note(f"{told}, abstained below {self._abstain_below:.2f}" if abstained else told)
+            stage.out = 0 if abstained else len(nodes)
+            return evidence, abstained
 
     def _similarity(self, question: Question, nodes: Sequence[NodeWithScore]) -> float | None:
-        cosines = question.run.recorder.scores(self._dense)
+        cosines = question.run.recorder.trace().scores.get("dense", {})
         best = max((cosines[item.node.node_id] for item in nodes if item.node.node_id in cosines), default=None)
         if best is None or self._yardstick is None or not -1.001 <= best <= 1.001:
             return None
@@ -157,44 +145,18 @@ class Answerer:
         shares = [coverage(wanted, self._term_weights.terms(_whole(item))) for item in nodes]
         return max((share for share in shares if share is not None), default=None)
 
-    def _abstains(self, question: Question, nodes: Sequence[NodeWithScore], evidence: Evidence | None) -> bool:
-        with question.run.stage("abstention") as stage:
-            if evidence is None:
-                stage.note("there are no hits")
-                return True
-            sure = confidence(evidence)
-            abstained = abstains(evidence, self._abstain_below)
-            told = f"confidence {sure:.2f} ({evidence})" if sure is not None else "nothing to judge the hits by"
-            stage.note(f"{told}, abstained below {self._abstain_below:.2f}" if abstained else told)
-            stage.produced(0 if abstained else len(nodes))
-            return abstained
-
-    def _abstained(self, question: Question, nodes: Sequence[NodeWithScore], evidence: Evidence | None) -> Answer:
-        with question.run.stage("answer", entered=len(nodes)) as stage:
-            stage.skipped("abstained")
-        trace = question.run.recorder.trace()
-        return Answer(question.query_str, NOT_ANSWERED, (), True, tuple(nodes), trace, evidence)
-
-    def _answer(
-        self,
-        question: Question,
-        nodes: Sequence[NodeWithScore],
-        text: str,
-        metadata: Mapping[str, Any] | None,
-        evidence: Evidence | None,
-    ) -> Answer:
-        known = metadata or {}
-        given: Sequence[Mapping[str, Any]] = known.get("citations") or ()
-        with question.run.stage("answer") as stage:
-            citations, problems = resolve(given, nodes, self._reader)
-            for problem in problems:
-                stage.degraded(problem)
-            if not citations:
-                stage.note("the answerer cites nothing")
-            stage.produced(len(citations))
-        lost = {int(item["n"]) for item in given} - {citation.n for citation in citations}
-        final, trace = without(known.get("answer", text), lost), question.run.recorder.trace()
-        return Answer(question.query_str, final, tuple(citations), False, tuple(nodes), trace, evidence)
+    def _cited(
+        self, text: str, metadata: Mapping[str, Any], nodes: Sequence[NodeWithScore], stage: StageRecorder
+    ) -> tuple[str, tuple[Citation, ...]]:
+        """The answer's final text and its citations; marks of citations that do not hold are taken out."""
+        citations, wrong = resolve(metadata.get("citations") or (), nodes, self._reader)
+        for problem in wrong.values():
+            stage.degraded(problem)
+        if not citations:
+            stage.note("the answerer cites nothing")
+        stage.out = len(citations)
+        lost = wrong.keys() - {citation.n for citation in citations}
+        return without(metadata.get("answer", text), lost), tuple(citations)
 
 
 def _whole(item: NodeWithScore) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from llama_index.core.schema import NodeWithScore
 
-from ragkit.query.reader import Reader
-from ragkit.state.records import DocumentRecord
+if TYPE_CHECKING:
+    from ragkit.state.reader import Reader
 
 
 @dataclass(frozen=True)
@@ -32,42 +33,35 @@ class Citation:
 
 def resolve(
     given: Sequence[Mapping[str, Any]], nodes: Sequence[NodeWithScore], reader: Reader
-) -> tuple[list[Citation], list[str]]:
-    """The citations that an answerer gave as places in nodes, as places in documents; and what was wrong with the others."""
-    by_id = {item.node.node_id: item for item in nodes}
-    documents: dict[str, DocumentRecord | None] = {}
+) -> tuple[list[Citation], dict[int, str]]:
+    """The citations that an answerer gave as places in nodes, as places in documents; and by number what is wrong with others."""
+    chunks = {item.node.node_id: item.node for item in nodes}
+    document_of = cache(lambda chunk_id: reader.document_of(chunk_id) or reader.document(chunks[chunk_id].ref_doc_id or ""))
     found: list[Citation] = []
-    problems: list[str] = []
+    wrong: dict[int, str] = {}
     for item in given:
-        number, node = int(item["n"]), by_id.get(str(item["node_id"]))
-        if node is None:
-            problems.append(f"[{number}] cites a passage that was not given")
+        number, chunk_id, first = int(item["n"]), str(item["node_id"]), int(item["start"])
+        if chunk_id not in chunks:
+            wrong[number] = f"[{number}] cites a passage that was not given"
             continue
-        chunk_id = node.node.node_id
-        if chunk_id not in documents:
-            documents[chunk_id] = reader.document_of(chunk_id) or reader.document(node.node.ref_doc_id or "")
-        document = documents[chunk_id]
-        start, end = int(item["start"]), int(item["end"])
-        quote = node.node.get_content()[start:end]
-        place = _place(document, node, quote, start) if document is not None else None
-        if document is None or place is None:
-            problems.append(f"[{number}] is not in its document as quoted")
-            continue
-        found.append(Citation(number, chunk_id, document.id, document.uri, quote, place, place + len(quote)))
-    return found, problems
+        document, quote = document_of(chunk_id), chunks[chunk_id].get_content()[first : int(item["end"])]
+        start = _place(document.text, quote, first, getattr(chunks[chunk_id], "start_char_idx", None)) if document else -1
+        if document is None or start < 0:
+            wrong[number] = f"[{number}] is not in its document as quoted"
+        else:
+            found.append(Citation(number, chunk_id, document.id, document.uri, quote, start, start + len(quote)))
+    return found, wrong
 
 
 def without(text: str, numbers: Collection[int]) -> str:
     """`text` without the marks `[n]` of `numbers`."""
-    return re.sub(r" ?\[(\d+)\]", lambda mark: "" if int(mark[1]) in numbers else mark[0], text) if numbers else text
+    return re.sub(r" ?\[(\d+)\]", lambda mark: "" if int(mark[1]) in numbers else mark[0], text)
 
 
-def _place(document: DocumentRecord, item: NodeWithScore, quote: str, start: int) -> int | None:
-    """Where the quote stands in the document: where the chunk's offset says, else its first occurrence."""
+def _place(text: str, quote: str, first: int, origin: int | None) -> int:
+    """Where a quote stands: where the chunk's offset `origin` says, else its first occurrence; -1 where it does not."""
     if not quote.strip():
-        return None
-    origin = getattr(item.node, "start_char_idx", None)
-    if origin is not None and document.text.startswith(quote, origin + start):
-        return int(origin + start)
-    position = document.text.find(quote)
-    return position if position >= 0 else None
+        return -1
+    if origin is not None and text.startswith(quote, origin + first):
+        return origin + first
+    return text.find(quote)

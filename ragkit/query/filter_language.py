@@ -1,157 +1,93 @@
-"""The filter language of the command line: `year >= 2020 and (category in [article, post] or not draft == true)`.
+"""The filter language of the command line: `year >= 2020 and (category in [article, post] or not draft = true)`.
 
-    filter     = and_ ("or" and_)*
-    and_       = term ("and" term)*
-    term       = "not" term | "(" filter ")" | comparison
-    comparison = KEY ("==" | "=" | "!=" | ">" | ">=" | "<" | "<=" | "contains") VALUE
-               | KEY ["not"] "in" "[" VALUE ("," VALUE)* "]"
-
-Values are numbers, `true`, `false`, quoted strings, or bare words.
+Values are numbers, `true`, `false`, quoted strings, or bare words; `_GRAMMAR` has the rest.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import QueryError
 
 if TYPE_CHECKING:
-    from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
+    from lark import Lark
+    from llama_index.core.vector_stores.types import MetadataFilters
 
-_TOKEN = re.compile(
-    r"""\s*(?:(?P<string>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')
-        |(?P<operator>==|!=|>=|<=|=|>|<)
-        |(?P<mark>[()\[\],])
-        |(?P<word>[^\s()\[\],=!<>"']+))""",
-    re.VERBOSE,
-)
-_NUMBER = re.compile(r"[+-]?(\d+(?P<fraction>\.\d*)?|(?P<point>\.\d+))(?P<exponent>[eE][+-]?\d+)?")
-_CURE = "write filters such as: year >= 2020 and category in [article, post]"
+_GRAMMAR = r"""
+    ?either: both (_OR both)*
+    ?both: term (_AND term)*
+    ?term: comparison | "(" either ")" | _NOT term -> negated
+    comparison: _value (COMPARED | CONTAINS) _value | _value IN list
+        | _value _NOT IN list -> excluded
+    list: "[" _value ("," _value)* "]"
+    _value: WORD | STRING
 
-
-@dataclass(frozen=True)
-class _Token:
-    kind: str
-    text: str
-    position: int
+    COMPARED: "==" | "!=" | ">=" | "<=" | "=" | ">" | "<"
+    STRING: /"(\\.|[^"\\])*"|'(\\.|[^'\\])*'/
+    WORD: /[^\s()\[\],=!<>"']+/
+    _OR.2: /or(?=[\s("']|$)/i
+    _AND.2: /and(?=[\s("']|$)/i
+    _NOT.2: /not(?=[\s("']|$)/i
+    IN.2: /in(?=[\s\[]|$)/i
+    CONTAINS.2: /contains(?=[\s"']|$)/i
+    %ignore /\s+/
+"""
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
 def parse_filter(text: str) -> MetadataFilters:
     """A filter written by hand as LlamaIndex's `MetadataFilters`. What cannot be read is a `QueryError` with its position."""
-    return _Parser(text).parse()
+    from lark import UnexpectedInput, UnexpectedToken
+    from llama_index.core.vector_stores.types import MetadataFilters
+
+    try:
+        parsed = _read(_parser().parse(text))
+    except UnexpectedInput as error:
+        ends = isinstance(error, UnexpectedToken) and error.token.type == "$END"
+        position = len(text.rstrip()) if ends else error.pos_in_stream or 0
+        wrong = "more should follow" if ends else f"{text[position:].split(maxsplit=1)[0]!r} cannot stand here"
+        raise QueryError(
+            f"filter, character {position + 1}: {wrong}",
+            cure="write filters such as: year >= 2020 and category in [article, post]",
+        ) from None
+    return parsed if isinstance(parsed, MetadataFilters) else MetadataFilters(filters=[parsed])
 
 
-class _Parser:
-    def __init__(self, text: str) -> None:
-        self._tokens = _split(text)
-        self._next = 0
+@cache
+def _parser() -> Lark:
+    from lark import Lark
 
-    def parse(self) -> MetadataFilters:
-        from llama_index.core.vector_stores.types import MetadataFilters
+    return Lark(_GRAMMAR, start="either", parser="lalr")
 
-        result = self._or()
-        self._expect("end", "")
-        return result if isinstance(result, MetadataFilters) else MetadataFilters(filters=[result])
 
-    def _or(self) -> MetadataFilter | MetadataFilters:
-        return self._joined("or", lambda: self._joined("and", self._term))
+def _read(tree: Any) -> Any:
+    """A part of the syntax tree: a filter, a list, or a value."""
+    from lark import Token
+    from llama_index.core.vector_stores.types import FilterCondition, FilterOperator, MetadataFilter, MetadataFilters
 
-    def _joined(self, word: str, parse: Any) -> MetadataFilter | MetadataFilters:
-        from llama_index.core.vector_stores.types import FilterCondition, MetadataFilters
-
-        parts = [parse()]
-        while self._take("word", word):
-            parts.append(parse())
-        return parts[0] if len(parts) == 1 else MetadataFilters(filters=parts, condition=FilterCondition(word))
-
-    def _term(self) -> MetadataFilter | MetadataFilters:
-        from llama_index.core.vector_stores.types import FilterCondition, MetadataFilters
-
-        if self._take("word", "not"):
-            return MetadataFilters(filters=[self._term()], condition=FilterCondition.NOT)
-        if self._take("mark", "("):
-            inner = self._or()
-            self._expect("mark", ")")
-            return inner
-        return self._comparison()
-
-    def _comparison(self) -> MetadataFilter:
-        from llama_index.core.vector_stores.types import FilterOperator, MetadataFilter
-
-        key = self._key()
-        if self._take("word", "not"):
-            self._expect("word", "in")
-            operator, value = "nin", self._list()
-        elif self._take("word", "in"):
-            operator, value = "in", self._list()
-        elif self._take("word", "contains"):
-            operator, value = "contains", self._value()
-        elif self._tokens[self._next].kind == "operator":
-            written = self._tokens[self._next].text
-            self._next += 1
-            operator, value = "==" if written == "=" else written, self._value()
-        else:
-            raise self._error("an operator")
+    if isinstance(tree, Token):
+        return _value(tree)
+    parts = [_read(part) for part in tree.children]
+    if tree.data == "list":
+        return parts
+    if tree.data in ("comparison", "excluded"):
         # `MetadataFilter` has no type for truth values, stores and the ledger do: nothing is lost without its validation.
-        return MetadataFilter.model_construct(key=key, value=value, operator=FilterOperator(operator))
-
-    def _key(self) -> str:
-        token = self._tokens[self._next]
-        reserved = token.kind == "word" and token.text.lower() in ("and", "or", "in", "contains")
-        if reserved or token.kind not in ("word", "string"):
-            raise self._error("the name of a metadata field")
-        self._next += 1
-        return _unquoted(token)
-
-    def _list(self) -> list[Any]:
-        self._expect("mark", "[")
-        values = [self._value()]
-        while self._take("mark", ","):
-            values.append(self._value())
-        self._expect("mark", "]")
-        return values
-
-    def _value(self) -> Any:
-        token = self._tokens[self._next]
-        if token.kind not in ("word", "string"):
-            raise self._error("a value")
-        self._next += 1
-        if token.kind == "string":
-            return _unquoted(token)
-        number = _NUMBER.fullmatch(token.text)
-        if number:
-            return float(token.text) if any(number.groupdict().values()) else int(token.text)
-        return {"true": True, "false": False}.get(token.text.lower(), token.text)
-
-    def _take(self, kind: str, text: str) -> bool:
-        token = self._tokens[self._next]
-        taken = token.kind == kind and token.text.lower() == text
-        self._next += taken
-        return taken
-
-    def _expect(self, kind: str, text: str) -> None:
-        if not self._take(kind, text):
-            raise self._error(f"{text!r}" if text else "'and', 'or' or the end")
-
-    def _error(self, expected: str) -> QueryError:
-        token = self._tokens[self._next]
-        found = f"{token.text!r}" if token.text else "its end"
-        return QueryError(f"filter, character {token.position + 1}: {expected} should stand here, not {found}", cure=_CURE)
+        operator = "nin" if tree.data == "excluded" else {"=": "=="}.get(parts[1], parts[1].lower())
+        return MetadataFilter.model_construct(key=_text(tree.children[0]), value=parts[2], operator=FilterOperator(operator))
+    condition = {"either": FilterCondition.OR, "both": FilterCondition.AND}.get(tree.data, FilterCondition.NOT)
+    return MetadataFilters(filters=parts, condition=condition)
 
 
-def _split(text: str) -> list[_Token]:
-    tokens, position, end = [], 0, len(text.rstrip())
-    while position < end:
-        match = _TOKEN.match(text, position)
-        if match is None or match.lastgroup is None:
-            at = position + len(text[position:]) - len(text[position:].lstrip())
-            raise QueryError(f"filter, character {at + 1}: {text[at]!r} cannot stand here", cure=_CURE)
-        tokens.append(_Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)))
-        position = match.end()
-    return [*tokens, _Token("end", "", end)]
+def _value(token: Any) -> str | int | float | bool:
+    text = _text(token)
+    if token.type == "STRING":
+        return text
+    if _NUMBER.fullmatch(text):
+        return int(text) if text.lstrip("+-").isdecimal() else float(text)
+    return {"true": True, "false": False}.get(text.lower(), text)
 
 
-def _unquoted(token: _Token) -> str:
-    return re.sub(r"\\(.)", r"\1", token.text[1:-1]) if token.kind == "string" else token.text
+def _text(token: Any) -> str:
+    return re.sub(r"\\(.)", r"\1", token[1:-1]) if token.type == "STRING" else str(token)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llama_index.core.schema import NodeRelationship, NodeWithScore, RelatedNodeInfo, TextNode
 
-from ragkit.query.reader import Reader
 from ragkit.state.records import ChunkRecord
+
+if TYPE_CHECKING:
+    from ragkit.state.reader import Reader
 
 _SHOWN_TO_LLM = frozenset({"title", "uri", "heading", "page"})
 

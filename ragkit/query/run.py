@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from copy import copy
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.schema import QueryBundle
 
 from ragkit.errors import QueryError
-from ragkit.query.trace import Recorder, _Passage
+from ragkit.query.trace import Recorder, StageRecorder
 
 if TYPE_CHECKING:
     from llama_index.core.vector_stores.types import MetadataFilters
 
 MAX_QUESTION_CHARS = 32_768
 MAX_HITS = 1_000
-_ATTRIBUTE = "_ragkit_run"
 
 
 @dataclass(frozen=True)
 class QueryRun:
-    """What was asked and what is wanted; see `ragkit.components.Run`. `recorder` collects the trace."""
+    """What was asked and what is wanted; see `ragkit.components.Run`. `recorder` collects the trace.
+
+    Raises `QueryError` for a question that holds nothing or too much, and for a `top_k` that cannot be met.
+    """
 
     text: str
     top_k: int
     filters: MetadataFilters | None = None
-    settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    settings: Mapping[str, Any] = field(default_factory=dict)
     recorder: Recorder = field(default_factory=Recorder)
 
     def __post_init__(self) -> None:
         check_question(self.text)
-        check_count(self.top_k)
+        if type(self.top_k) is not int or not 1 <= self.top_k <= MAX_HITS:
+            raise QueryError(f"k is {self.top_k!r}; it must be a whole number from 1 to {MAX_HITS:,}")
 
-    def stage(self, name: str, entered: int = 0) -> _Passage:
+    def stage(self, name: str, entered: int = 0) -> AbstractContextManager[StageRecorder]:
         """A context manager that times a stage of this query."""
         return self.recorder.stage(name, entered)
 
@@ -45,22 +49,22 @@ class Question(QueryBundle):
     def __init__(self, run: QueryRun, embedding: list[float] | None = None) -> None:
         super().__init__(query_str=run.text, embedding=embedding)
         self.run = run
-        setattr(self, _ATTRIBUTE, run)
 
 
 def run_of(bundle: QueryBundle, default_top_k: int, *, generation: int = 0) -> QueryRun:
     """The run that `bundle` carries. A bundle from outside ragkit gets a fresh one, which it carries from then on."""
-    run = getattr(bundle, _ATTRIBUTE, None)
+    run = getattr(bundle, "run", None)
     if not isinstance(run, QueryRun):
         run = QueryRun(bundle.query_str, default_top_k, recorder=Recorder(generation))
-        setattr(bundle, _ATTRIBUTE, run)
+        bundle.run = run  # type: ignore[attr-defined]  # as `Question` has it
     return run
 
 
-def with_top_k(bundle: QueryBundle, top_k: int) -> Question:
-    """The same question asked for another number of hits; run, trace and embedding are shared."""
-    run = run_of(bundle, top_k)
-    return Question(replace(run, top_k=min(top_k, MAX_HITS)), bundle.embedding)
+def with_top_k(bundle: QueryBundle, top_k: int) -> QueryBundle:
+    """The same question asked for another number of hits; trace and embedding are shared."""
+    other = copy(bundle)
+    other.run = replace(run_of(bundle, top_k), top_k=min(top_k, MAX_HITS))  # type: ignore[attr-defined]
+    return other
 
 
 def check_question(text: str) -> None:
@@ -72,9 +76,3 @@ def check_question(text: str) -> None:
             f"the question has {len(text):,} characters; at most {MAX_QUESTION_CHARS:,} are read",
             cure="ask a shorter one, and ingest long texts as documents",
         )
-
-
-def check_count(top_k: int) -> None:
-    """Refuse a number of hits that is none, negative or beyond what a query may fetch."""
-    if type(top_k) is not int or not 1 <= top_k <= MAX_HITS:
-        raise QueryError(f"k is {top_k!r}; it must be a whole number from 1 to {MAX_HITS:,}")

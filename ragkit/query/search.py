@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from llama_index.core.schema import NodeWithScore
 
 from ragkit.errors import QueryError
-from ragkit.filters import matches
-from ragkit.query.adapters import scores_or_ranks
-from ragkit.query.hydrate import ChunkNode, fields, to_node
-from ragkit.query.reader import Reader
+from ragkit.query.adapters import known_hits, scores_or_ranks
+from ragkit.query.hydrate import ChunkNode, hydrate
 from ragkit.query.run import QueryRun, Question, with_top_k
 from ragkit.query.trace import Recorder, Trace, describe
 
@@ -22,6 +20,8 @@ if TYPE_CHECKING:
     from llama_index.core.base.base_retriever import BaseRetriever
     from llama_index.core.postprocessor.types import BaseNodePostprocessor
     from llama_index.core.vector_stores.types import MetadataFilters
+
+    from ragkit.state.reader import Reader
 
 RERANKED_CANDIDATES = 50
 """How many hits the first reranker gets at least."""
@@ -70,11 +70,19 @@ class SearchResult:
     @property
     def hits(self) -> tuple[Hit, ...]:
         """The nodes as plain records."""
-        return tuple(_hit(rank, node, self.trace) for rank, node in enumerate(self.nodes, 1))
+        return tuple(self._hit(rank, item) for rank, item in enumerate(self.nodes, 1))
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `ragkit search --json`."""
         return {"query": self.query, "hits": [hit.to_dict() for hit in self.hits], "trace": self.trace.to_dict()}
+
+    def _hit(self, rank: int, item: NodeWithScore) -> Hit:
+        node, metadata = item.node, dict(item.node.metadata)
+        return Hit(
+            rank=rank, chunk_id=node.node_id, document_id=node.ref_doc_id or "", source=str(metadata.pop("source", "")),
+            uri=str(metadata.pop("uri", "")), text=node.get_content(), score=float(item.score or 0.0),
+            scores=self.trace.scores_of(node.node_id), ranks=self.trace.ranks_of(node.node_id), metadata=metadata,
+        )  # fmt: skip
 
 
 class Searcher:
@@ -89,10 +97,7 @@ class Searcher:
         self._top_k = top_k
 
     def search(self, question: str, **wanted: Unpack[Wanted]) -> SearchResult:
-        """The best chunks.
-
-        Raises `QueryError` for a question, k, filter or setting that is wrong.
-        """
+        """The best chunks. Raises `QueryError` for a question, k, filter or setting that is wrong."""
         asked = self.question(question, **wanted)
         nodes = self.nodes(asked)
         return SearchResult(question, tuple(nodes), asked.run.recorder.trace())
@@ -103,15 +108,15 @@ class Searcher:
 
     def question(self, text: str, **wanted: Unpack[Wanted]) -> Question:
         """A question that carries its run; `nodes` answers it. A setting that is None is not set."""
-        chosen = {name: value for name, value in (wanted.get("settings") or {}).items() if value is not None}
-        known = self._settings()
-        for name in sorted(chosen.keys() - known):
-            options = f"this query takes: {', '.join(sorted(known))}" if known else "this query takes no settings"
+        settings = {name: value for name, value in (wanted.get("settings") or {}).items() if value is not None}
+        parts = [self._retriever, *(reranker for _, reranker in self._rerankers)]
+        known = sorted({name for part in parts for name in getattr(part, "query_settings", ())})
+        for name in sorted(settings.keys() - set(known)):
+            options = f"this query takes: {', '.join(known)}" if known else "this query takes no settings"
             raise QueryError(f"the setting {name!r} is not known to the retriever or a reranker", cure=options)
         k = wanted.get("k")
         recorder = Recorder(self._reader.generation)
-        run = QueryRun(text, self._top_k if k is None else k, wanted.get("filters"), chosen, recorder)
-        return Question(run)
+        return Question(QueryRun(text, self._top_k if k is None else k, wanted.get("filters"), settings, recorder))
 
     def nodes(self, question: Question) -> list[NodeWithScore]:
         """Retrieve and rerank."""
@@ -123,29 +128,14 @@ class Searcher:
             nodes = _rerank(name, reranker, nodes, question)
         return nodes[:wanted]
 
-    def _settings(self) -> set[str]:
-        parts = [self._retriever, *(reranker for _, reranker in self._rerankers)]
-        return {name for part in parts for name in getattr(part, "query_settings", ())}
-
     def _adopt(self, nodes: list[NodeWithScore], run: QueryRun) -> list[NodeWithScore]:
-        """Nodes that do not come from the ledger (those of any LlamaIndex retriever) are replaced by the ledger's."""
+        """The nodes of a retriever that knows nothing of the ledger are replaced by the ledger's."""
         if all(isinstance(item.node, ChunkNode) for item in nodes):
             return nodes
-        foreign = [item.node.node_id for item in nodes if not isinstance(item.node, ChunkNode)]
-        chunks = {chunk.id: chunk for chunk in self._reader.chunks(foreign)}
         with run.stage("retriever", entered=len(nodes)) as stage:
-            adopted = []
-            for item, score in zip(nodes, scores_or_ranks(nodes), strict=True):
-                chunk = chunks.get(item.node.node_id)
-                if isinstance(item.node, ChunkNode):
-                    adopted.append(item)
-                elif chunk is not None and matches(run.filters, fields(chunk)):
-                    adopted.append(NodeWithScore(node=to_node(chunk), score=score))
-            lost = len(foreign) - len(chunks)
-            if lost:
-                stage.degraded(f"{lost} of its hits are unknown or deleted")
-            stage.hits([item.node.node_id for item in adopted], scores_or_ranks(adopted))
-        return adopted
+            ids, scores = known_hits(self._reader, nodes, run.filters, stage)
+            stage.hits(ids, scores)
+            return hydrate(self._reader, ids, scores)
 
 
 def _rerank(name: str, reranker: BaseNodePostprocessor, nodes: list[NodeWithScore], question: Question) -> list[NodeWithScore]:
@@ -165,23 +155,7 @@ def _rerank(name: str, reranker: BaseNodePostprocessor, nodes: list[NodeWithScor
         if any(item.score is not None and not math.isfinite(item.score) for item in reranked):
             stage.degraded("left out: it gave a score that is no number")
             return nodes
-        kept = {item.node.node_id for item in reranked}
-        stage.drop([item.node.node_id for item in nodes if item.node.node_id not in kept], name)
-        stage.hits([item.node.node_id for item in reranked], scores_or_ranks(reranked))
+        ids = [item.node.node_id for item in reranked]
+        stage.dropped.update({item.node.node_id: name for item in nodes if item.node.node_id not in set(ids)})
+        stage.hits(ids, scores_or_ranks(reranked))
         return reranked
-
-
-def _hit(rank: int, item: NodeWithScore, trace: Trace) -> Hit:
-    node, metadata = item.node, dict(item.node.metadata)
-    return Hit(
-        rank=rank,
-        chunk_id=node.node_id,
-        document_id=node.ref_doc_id or "",
-        source=str(metadata.pop("source", "")),
-        uri=str(metadata.pop("uri", "")),
-        text=node.get_content(),
-        score=float(item.score if item.score is not None else 0.0),
-        scores=trace.scores_of(node.node_id),
-        ranks=trace.ranks_of(node.node_id),
-        metadata=metadata,
-    )

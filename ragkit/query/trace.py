@@ -6,11 +6,12 @@ query runs; threads may share one. Times are in milliseconds.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Literal
 
 Status = Literal["ok", "skipped", "degraded"]
@@ -30,13 +31,9 @@ class StageRecord:
     def to_dict(self) -> dict[str, Any]:
         """As in the `trace` of `ragkit search --json`."""
         return {
-            "name": self.name,
-            "ms": round(self.ms, 3),
-            "in": self.entered,
-            "out": self.out,
-            "status": self.status,
+            "name": self.name, "ms": round(self.ms, 3), "in": self.entered, "out": self.out, "status": self.status,
             "detail": self.detail,
-        }
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,84 +70,44 @@ class Trace:
         return {"total_ms": round(self.total_ms, 3), "generation": self.generation, "stages": stages}
 
 
+@dataclass
 class StageRecorder:
-    """One stage while it runs; see `ragkit.components.Stage`. A context manager that may be entered again.
+    """One stage while it runs; see `ragkit.components.Stage`. `dropped` has the chunks that go no further, and why."""
 
-    Entering a stage again goes on with its record: times and counts add up, so a leg that searches and later scores
-    the other leg's candidates is one stage.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.scores: dict[str, float] = {}
-        self.ranks: dict[str, int] = {}
-        self.dropped: dict[str, str] = {}
-        self._entered = 0
-        self._out = 0
-        self._ms = 0.0
-        self._status: Status = "ok"
-        self._details: list[str] = []
+    name: str
+    ms: float = 0.0
+    entered: int = 0
+    out: int = 0
+    status: Status = "ok"
+    details: list[str] = field(default_factory=list)
+    scores: dict[str, float] = field(default_factory=dict)
+    ranks: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, str] = field(default_factory=dict)
 
     def hits(self, ids: Sequence[str], scores: Sequence[float]) -> None:
-        """What came out, best first."""
-        self.scores.update(zip(ids, scores, strict=True))
+        self.scored(ids, scores)
         self.ranks = {chunk_id: rank for rank, chunk_id in enumerate(ids, 1)}
-        self._out = len(ids)
+        self.out = len(ids)
 
     def scored(self, ids: Sequence[str], scores: Sequence[float]) -> None:
-        """Scores of hits that this stage did not find itself."""
-        self.scores.update(zip(ids, scores, strict=True))
-
-    def produced(self, count: int) -> None:
-        """How much came out of a stage that makes something other than hits."""
-        self._out = count
-
-    def drop(self, ids: Sequence[str], reason: str) -> None:
-        """Hits that go no further, and why."""
-        self.dropped.update(dict.fromkeys(ids, reason))
+        # NaN is no score
+        self.scores.update(pair for pair in zip(ids, scores, strict=True) if not math.isnan(pair[1]))
 
     def note(self, detail: str) -> None:
-        """Something worth knowing that went well."""
-        if detail not in self._details:
-            self._details.append(detail)
+        if detail not in self.details:
+            self.details.append(detail)
 
     def degraded(self, detail: str) -> None:
-        """The stage did less than it should have."""
-        self._status = "degraded"
+        self.status = "degraded"
         self.note(detail)
 
     def skipped(self, detail: str) -> None:
-        """The stage did nothing."""
-        if self._status == "ok":
-            self._status = "skipped"
+        if self.status == "ok":
+            self.status = "skipped"
         self.note(detail)
 
-    def add(self, ms: float, entered: int) -> None:
-        """Count one more passage through the stage."""
-        self._ms += ms
-        self._entered += entered
-
     def record(self) -> StageRecord:
-        """The stage as it stands now."""
-        return StageRecord(self.name, self._ms, self._entered, self._out, self._status, "; ".join(self._details))
-
-
-class _Passage:
-    """Times one passage through a stage; an error that leaves it is written down and goes on."""
-
-    def __init__(self, stage: StageRecorder, entered: int) -> None:
-        self._stage = stage
-        self._entered = entered
-        self._began = 0.0
-
-    def __enter__(self) -> StageRecorder:
-        self._began = time.perf_counter()
-        return self._stage
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stage.add((time.perf_counter() - self._began) * 1000, self._entered)
-        if error is not None:
-            self._stage.degraded(describe(error))
+        return StageRecord(self.name, self.ms, self.entered, self.out, self.status, "; ".join(self.details))
 
 
 class Recorder:
@@ -162,16 +119,24 @@ class Recorder:
         self._stages: dict[str, StageRecorder] = {}
         self._lock = threading.Lock()
 
-    def stage(self, name: str, entered: int = 0) -> _Passage:
-        """A context manager that times the stage `name` and gives its `StageRecorder`."""
+    @contextmanager
+    def stage(self, name: str, entered: int = 0) -> Iterator[StageRecorder]:
+        """Time the stage `name`; an error that leaves it is written down and goes on.
+
+        A stage entered again goes on with its record: a leg that searches, and later scores what the other leg found, is
+        one stage.
+        """
         with self._lock:
             stage = self._stages.setdefault(name, StageRecorder(name))
-        return _Passage(stage, entered)
-
-    def scores(self, stage: str) -> Mapping[str, float]:
-        """What `stage` has scored so far, by chunk id."""
-        with self._lock:
-            return self._stages[stage].scores if stage in self._stages else {}
+        began = time.perf_counter()
+        try:
+            yield stage
+        except BaseException as error:
+            stage.degraded(describe(error))
+            raise
+        finally:
+            stage.ms += (time.perf_counter() - began) * 1000
+            stage.entered += entered
 
     def trace(self) -> Trace:
         """Everything so far, frozen."""

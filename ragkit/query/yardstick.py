@@ -6,8 +6,9 @@ with their answers measure both ends once per model, and cosines are read on tha
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,8 +33,6 @@ PAIRS = (
 )
 """Questions with a passage that answers each, from fields far from each other."""
 
-_USABLE_SPREAD = 0.1
-
 
 @dataclass(frozen=True)
 class Scale:
@@ -45,7 +44,7 @@ class Scale:
     @property
     def usable(self) -> bool:
         """Whether the model tells the two apart at all."""
-        return self.high - self.low >= _USABLE_SPREAD
+        return self.high - self.low >= 0.1
 
     def read(self, cosine: float) -> float:
         """A cosine on the scale: about 0 for unrelated texts, about 1 for a question and its answer."""
@@ -54,28 +53,20 @@ class Scale:
 
 def measure(embedding: BaseEmbedding) -> Scale:
     """The scale of a model, from `PAIRS`: 24 short texts are embedded."""
-    questions = np.asarray([embedding.get_query_embedding(question) for question, _ in PAIRS], dtype=np.float64)
-    passages = np.asarray(embedding.get_text_embedding_batch([passage for _, passage in PAIRS]), dtype=np.float64)
-    cosines = _unit(questions) @ _unit(passages).T
-    unrelated = ~np.eye(len(PAIRS), dtype=bool)
-    return Scale(low=float(cosines[unrelated].mean()), high=float(np.diag(cosines).mean()))
+    questions = _unit([embedding.get_query_embedding(question) for question, _ in PAIRS])
+    passages = _unit(embedding.get_text_embedding_batch([passage for _, passage in PAIRS]))
+    cosines, related = questions @ passages.T, np.eye(len(PAIRS), dtype=bool)
+    return Scale(low=float(cosines[~related].mean()), high=float(cosines[related].mean()))
 
 
 class Yardstick:
-    """Measures a model when it is first asked, once. Threads may share it."""
+    """Measures a model when its `scale()` is first asked for. Threads may share it."""
 
     def __init__(self, embedding: BaseEmbedding) -> None:
-        self._embedding = embedding
-        self._lock = threading.Lock()
-        self._scale: Scale | None = None
-
-    def scale(self) -> Scale:
-        with self._lock:
-            if self._scale is None:
-                self._scale = measure(self._embedding)
-            return self._scale
+        self.scale = cache(lambda: measure(embedding))
 
 
-def _unit(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def _unit(vectors: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+    matrix = np.asarray(vectors, dtype=np.float64)
     norms: NDArray[np.float64] = np.linalg.norm(matrix, axis=1, keepdims=True)
     return matrix / np.maximum(norms, 1e-12)

@@ -28,6 +28,8 @@ from ragkit.query.filter_language import parse_filter
         ("tags contains python", "tags", "contains", "python"),
         ("'a key' = 1", "a key", "==", 1),
         ("uri = docs/a.md", "uri", "==", "docs/a.md"),
+        ("nothing = 1_000", "nothing", "==", "1_000"),
+        ("word = and", "word", "==", "and"),
     ],
 )
 def test_one_comparison(text, key, operator, value):
@@ -74,6 +76,7 @@ def test_what_is_parsed_means_what_it_says(text, fields, expected):
         ("a = 'open", 5),
         ("a = 1)", 6),
         ("a ! 1", 3),
+        ("a = 1 android = 2", 7),
     ],
 )
 def test_nonsense_is_refused_with_its_place(text, position):

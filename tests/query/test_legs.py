@@ -110,6 +110,22 @@ def test_a_filter_on_an_unknown_key_finds_nothing(index):
     assert index.legs["dense"].search(ask(), 3, parse_filter("colour = red")) == ([], [])
 
 
+def test_a_filter_that_was_checked_for_every_chunk_is_not_degraded(make_index):
+    index = make_index([f"shared words and number{n}" for n in range(100)])
+    question = ask("shared words")
+    assert index.legs["dense"].search(question, 5, parse_filter("year = 2020"))[0] == [index.id(5)]
+    assert question.run.recorder.trace().stages[-1].status == "ok"
+
+
+def test_a_filter_is_not_checked_without_end(make_index, monkeypatch):
+    monkeypatch.setattr("ragkit.query.legs.FILTERED_CANDIDATES", 50)
+    index = make_index([f"shared words and number{n}" for n in range(100)])
+    question = ask("shared words")
+    assert index.legs["dense"].search(question, 5, parse_filter("year = 1900")) == ([], [])
+    assert index.dense.asked == [20, 40, 50]
+    assert "beyond those candidates" in question.run.recorder.trace().stages[-1].detail
+
+
 def test_filters_see_where_a_chunk_stands(index):
     ids, _ = index.legs["keyword"].search(ask("ledger cache package"), 5, parse_filter("uri = page5.md"))
     assert index.numbers(ids) == [5]

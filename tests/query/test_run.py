@@ -46,3 +46,8 @@ def test_another_number_of_hits_shares_trace_and_embedding():
     assert (more.run.top_k, question.run.top_k) == (50, 5)
     assert more.run.recorder is question.run.recorder
     assert more.embedding == [1.0]
+
+
+def test_another_number_of_hits_keeps_the_texts_to_embed():
+    more = with_top_k(QueryBundle("why?", custom_embedding_strs=["because"]), 50)
+    assert (more.custom_embedding_strs, run_of(more, 1).top_k) == (["because"], 50)
