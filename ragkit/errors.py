@@ -2,6 +2,7 @@
 
     RagkitError                     shown without a traceback, exit status 1
     ├── ConfigError                 the YAML or the arguments are wrong, exit status 2
+    │   └── DatasetError            the questions or judgments of an evaluation are wrong
     ├── PluginError                 a plugin is broken, misspelt, a duplicate or too new, exit status 2
     ├── ComponentError              a component cannot be built or failed while it worked
     ├── SourceError                 a source cannot list its documents
@@ -62,6 +63,10 @@ class ConfigError(RagkitError):
     def __init__(self, problems: Sequence[Problem], *, cure: str = "") -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems), cure=cure)
+
+
+class DatasetError(ConfigError):
+    """The data of an evaluation cannot be used. `problems` has every problem that was found, with file and line."""
 
 
 class PluginError(RagkitError):

@@ -1,10 +1,12 @@
-"""What all tests share: where the evaluation data is, and that CI skips nothing that it could run."""
+"""What all tests share: the evaluation data, a user without privileges, and that CI skips nothing that it could run."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,33 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"evaluation data: {folder} is not there; name its folder in RAGKIT_DATA")
     return folder
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter, unlike pytest's own."""
+    with tempfile.TemporaryDirectory(prefix="ragkit-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.fixture
+def nobody() -> AbstractContextManager[None]:
+    """A context in which this process is a user without privileges."""
+
+    @contextmanager
+    def become() -> Iterator[None]:
+        if os.geteuid() != 0:
+            yield
+            return
+        os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+
+    return become()
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

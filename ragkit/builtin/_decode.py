@@ -35,7 +35,12 @@ def decode(raw: bytes, encoding: str | None = None, declared: str | None = None)
     tried after a byte order mark and UTF-8. Raises `BinaryError` for what is no text.
     """
     text = raw.decode(encoding) if encoding else _guess(raw, declared)
-    return _UNSTORABLE.sub("", _NEWLINES.sub("\n", text.removeprefix("\ufeff")))
+    return storable(text.removeprefix("\ufeff"))
+
+
+def storable(text: str) -> str:
+    r"""The text with `\n` at the end of lines and without NUL and lone surrogates, which no database takes."""
+    return _UNSTORABLE.sub("", _NEWLINES.sub("\n", text))
 
 
 def _guess(raw: bytes, declared: str | None) -> str:

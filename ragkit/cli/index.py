@@ -44,7 +44,6 @@ def ingest(
 
     output = Output()
     with open_pipeline(file, overrides, output) as pipeline, progress() as bars:
-        _check_names(only or (), [source.name for source in pipeline.config.sources])
         report = pipeline.ingest(
             progress=bars,
             only=only or (),
@@ -149,14 +148,6 @@ def drop(file: ConfigFile = DEFAULT_FILE, overrides: Overrides = None, as_json: 
     _show_views(left, output)
     for note in stayed:
         log(note)
-
-
-def _check_names(only: Sequence[str], known: Sequence[str]) -> None:
-    from ragkit.errors import ConfigError, Problem
-
-    problems = [Problem("", f"--only {name}: there is no source of that name") for name in only if name not in known]
-    if problems:
-        raise ConfigError(problems, cure=f"the sources are: {', '.join(known)}")
 
 
 def _show_views(found: Sequence[Mapping[str, Any]], output: Output) -> None:

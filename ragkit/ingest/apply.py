@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ragkit.errors import RagkitError
+from ragkit.errors import ComponentError, StateError
 from ragkit.ingest.report import Progress
 from ragkit.state.boundaries import boundary
+from ragkit.state.filesystem import is_full
 from ragkit.state.generations import Generations
 from ragkit.state.ledger import Ledger
 from ragkit.state.pending import PendingChunk, count_pending, pending
@@ -41,9 +43,12 @@ def apply(
         while True:
             with turn.hold(timeout_s=_TURN_S):
                 applied = reached = generations.view(view.record.id).applied
-                view.own(applied)
+                with _storing(ledger, store):
+                    view.own(applied)
                 while changes := _next(ledger, view, reached, batch):
-                    _write(store, view.record.kind, changes, embedding)
+                    nodes = _nodes(view.record.kind, changes, embedding)
+                    with _storing(ledger, store):
+                        _write(store, changes, nodes)
                     reached = changes[-1].seq
                     done += len(changes)
                     progress(view.record.kind, done, max(total, done), view.record.component)
@@ -51,10 +56,11 @@ def apply(
                         break
                 if reached == applied:
                     return done
-                boundary("store.flush")
-                store.flush()
-                boundary("store.flush.done")
-                view.mark(reached)
+                with _storing(ledger, store):
+                    boundary("store.flush")
+                    store.flush()
+                    boundary("store.flush.done")
+                    view.mark(reached)
                 generations.set_applied(view.record, reached)
 
 
@@ -63,23 +69,36 @@ def _next(ledger: Ledger, view: View, applied: int, limit: int) -> list[PendingC
         return pending(connection, view.record.chunking, applied, limit)
 
 
-def _write(store: StoreAdapter, kind: str, changes: Sequence[PendingChunk], embedding: BaseEmbedding | None) -> None:
+def _nodes(kind: str, changes: Sequence[PendingChunk], embedding: BaseEmbedding | None) -> list[BaseNode]:
+    """The chunks that live, as the store takes them."""
     alive = [change for change in changes if not change.deleted]
     nodes = [_node(change, kind) for change in alive]
     if embedding is not None and alive:
         vectors = embedding.get_text_embedding_batch([change.input for change in alive])
         for node, vector in zip(nodes, vectors, strict=True):
             node.embedding = vector
+    return nodes
+
+
+def _write(store: StoreAdapter, changes: Sequence[PendingChunk], nodes: Sequence[BaseNode]) -> None:
+    boundary("store.delete")
+    store.delete([change.id for change in changes if change.deleted])
+    boundary("store.upsert")
+    store.upsert(nodes)
+
+
+@contextmanager
+def _storing(ledger: Ledger, store: StoreAdapter) -> Iterator[None]:
+    """Say what a store could not write and why; a full disk by its name, which a store's own error may hide."""
     try:
-        boundary("store.delete")
-        store.delete([change.id for change in changes if change.deleted])
-        boundary("store.upsert")
-        store.upsert(nodes)
-    except RagkitError:
-        raise
-    except OSError as error:
-        raise RagkitError(
-            f"the store {store.name!r} could not write: {error}", cure="mend that and run `ragkit ingest` again; nothing is lost"
+        yield
+    except (OSError, ComponentError) as error:
+        full = is_full(ledger.folder)
+        if isinstance(error, ComponentError) and not full:
+            raise
+        raise StateError(
+            f"the {store.name} store could not write: {f'the disk of {ledger.folder} is full' if full else error}",
+            cure=f"{'free some disk space' if full else 'mend that'} and run `ragkit ingest` again; nothing is lost",
         ) from error
 
 

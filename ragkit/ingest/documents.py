@@ -107,7 +107,7 @@ class DocumentSync:
             raise
         except Exception as error:  # noqa: BLE001 - a source is a plugin and may raise anything; its documents stay
             self.tally.notes.append(
-                f"source {source.name!r} was not listed to the end: {describe(error)}; nothing of it was removed"
+                f"source {source.name!r} was not listed to the end, so nothing of it was removed: {describe(error)}"
             )
             return
         if self._rules.only or self._rules.limit is not None:
@@ -143,7 +143,7 @@ class DocumentSync:
         try:
             return self._cutter.cut(document)
         except Exception as error:  # noqa: BLE001 - a chunker is a plugin; its failure is this document's
-            self.tally.failures.append(Failure(document.uri, f"cannot be cut into chunks: {describe(error)}"))
+            self.tally.failures.append(Failure(document.uri, f"cannot be cut into chunks: {describe(error, document.uri)}"))
             return None
 
     def _write(self, cut: Sequence[tuple[Reading, list[NewChunk]]], gone: Sequence[uuid.UUID]) -> None:

@@ -65,7 +65,7 @@ def read(source: str, entry: Entry, known: Known | None, cleaning: Cleaning, *, 
     except DocumentGone:
         return Reading(identity, entry.uri, "gone")
     except Exception as error:  # noqa: BLE001 - converters meet any input; what they raise is this document's failure
-        return Reading(identity, entry.uri, "failed", error=describe(error))
+        return Reading(identity, entry.uri, "failed", error=describe(error, entry.uri))
     metadata = {key: value for key, value in document.metadata.items() if key not in _RESERVED}
     new = NewDocument(
         id=identity,
@@ -81,10 +81,12 @@ def read(source: str, entry: Entry, known: Known | None, cleaning: Cleaning, *, 
     return Reading(identity, entry.uri, "updated" if known else "added", new)
 
 
-def describe(error: Exception) -> str:
-    """An error in one line: ragkit's own as they are, others with their type."""
-    text = error.message if isinstance(error, RagkitError) else f"{type(error).__name__}: {error}"
-    return " ".join(text.split())
+def describe(error: Exception, uri: str = "") -> str:
+    """An error in one line: ragkit's own with their cure, others with their type. What stands beside its `uri` omits that."""
+    if not isinstance(error, RagkitError):
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    message = error.message.removeprefix(f"{uri}: ")
+    return " ".join((f"{message} → {error.cure}" if error.cure else message).split())
 
 
 def _clean(document: Document, cleaning: Cleaning) -> Document:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -18,6 +18,7 @@ from ragkit.pipeline.index import Index
 from ragkit.pipeline.status import Status, view_status
 from ragkit.query.answer import Answer
 from ragkit.query.search import SearchResult
+from ragkit.state.reader import Reader
 
 if TYPE_CHECKING:
     from llama_index.core.query_engine import RetrieverQueryEngine
@@ -115,12 +116,29 @@ class Pipeline:
         with self._index.reading() as opened:
             return RetrieverQueryEngine(PipelineRetriever(self), response_synthesizer=opened.synthesizer)
 
+    @contextmanager
+    def reader(self) -> Iterator[Reader]:
+        """What the live index holds, read from the ledger: a generation's documents and chunks, kept for a `with` block."""
+        with self._index.reading() as opened:
+            yield opened.reader
+
+    @contextmanager
+    def without_query_cache(self) -> Iterator[None]:
+        """Within the block every question is embedded anew, as one that nobody asked before: for measuring."""
+        embedding = self._index.wiring.embedding
+        embedding.keeps_queries, before = False, embedding.keeps_queries
+        try:
+            yield
+        finally:
+            embedding.keeps_queries = before
+
     def status(self) -> Status:
         """How the index stands, without changing anything."""
         index = self._index
         live, wanted = index.generations.live(), index.wiring.wanted()
         generations = index.generations.all()
-        differs = index.generations.matches(wanted, live) if live else ["everything: nothing has been ingested yet"]
+        differs = index.generations.matches(wanted, live) if live else []
+        detail = f"the configuration differs in {', '.join(differs)}; run `ragkit ingest`" if differs else ""
         seen: set[int] = set()
         views = []
         for generation in generations:
@@ -131,8 +149,8 @@ class Pipeline:
                         views.append(view_status(index.ledger, generation, view))
         runs = index.ledger.runs(limit=1)
         return Status(
-            name=self.config.name, state=self.config.state, generation=live.id if live else 0, matches=not differs,
-            detail="" if not differs else f"the configuration differs in {', '.join(differs)}; run `ragkit ingest`",
+            name=self.config.name, state=self.config.state, generation=live.id if live else 0, matches=bool(live) and not differs,
+            detail=detail if live else "nothing has been ingested yet; run `ragkit ingest`",
             **index.ledger.counts(live.chunking if live else 0), views=tuple(views), cache=index.cache.statistics(),
             last_run=runs[0] if runs else None,
         )  # fmt: skip

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ragkit.config import Config
-from ragkit.errors import MismatchError, StateError
+from ragkit.errors import ConfigError, MismatchError, Problem, StateError
+from ragkit.host.words import nearest
 from ragkit.ingest.apply import apply
 from ragkit.ingest.documents import DocumentSync, Rules
 from ragkit.ingest.report import IngestReport, Progress, Tally, ViewReport
@@ -82,7 +83,8 @@ class Index:
         return live
 
     def ingest(self, rules: Rules, progress: Progress, *, views_only: bool) -> IngestReport:
-        """Bring ledger and views up to date; one full ingest at a time."""
+        """Bring ledger and views up to date; one full ingest at a time. Raises `ConfigError` where `only` names no source."""
+        self._require_sources(rules.only)
         started = time.monotonic()
         if rules.dry_run:
             return self._report(self._documents(rules, progress, None).tally, (), started, dry_run=True)
@@ -135,7 +137,8 @@ class Index:
         totals = self.ledger.counts(chunking)
         notes = list(tally.notes)
         if not totals["documents"] and not tally.documents["added"] and not notes:
-            notes.append("the sources list no documents; check `path`, `include` and `exclude`")
+            names = ", ".join(source.name for source in self.config.sources)
+            notes.append(f"no documents in {names} → check `path`, `include` and `exclude` of the source")
         reports = [
             ViewReport(view.record.component, view.record.kind, self.generations.view(view.record.id).applied, view.store.count())
             for view in views
@@ -149,6 +152,16 @@ class Index:
             embedded=0, cache_hits=0, views=tuple(reports), failures=tuple(tally.failures), notes=tuple(notes),
             seconds=round(time.monotonic() - started, 3), dry_run=dry_run,
         )  # fmt: skip
+
+    def _require_sources(self, only: Sequence[str]) -> None:
+        names = [source.name for source in self.config.sources]
+        problems = []
+        for name in only:
+            if name not in names:
+                meant = nearest(name, names)
+                problems.append(Problem("only", f"there is no source {name!r}" + (f"; did you mean {meant!r}?" if meant else "")))
+        if problems:
+            raise ConfigError(problems, cure=f"the sources are: {', '.join(names)}")
 
     def _let_go(self, *, drain: bool = False) -> None:
         if self._opened is not None:

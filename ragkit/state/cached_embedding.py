@@ -21,10 +21,12 @@ class CachedEmbedding(BaseEmbedding):
     """A LlamaIndex embedding whose vectors come from the cache where it has them.
 
     `embedded` counts the texts that went through the model, `cache_hits` those that did not; queries count in neither.
+    Without `keeps_queries` every query goes through the model, and its vector is not kept.
     """
 
     embedded: int = 0
     cache_hits: int = 0
+    keeps_queries: bool = True
 
     _load: Callable[[], BaseEmbedding] = PrivateAttr()
     _inner: BaseEmbedding | None = PrivateAttr(default=None)
@@ -70,6 +72,8 @@ class CachedEmbedding(BaseEmbedding):
         return self._get_text_embeddings([text])[0]
 
     def _get_query_embedding(self, query: str) -> Embedding:
+        if not self.keeps_queries:
+            return _plain(self._checked([query], [self.inner.get_query_embedding(query)])[0])
         key = digest("query", query)
         known = self._cache.get(self._identity, [key])
         if key not in known:

@@ -89,8 +89,11 @@ class EmbeddingCache:
 
     def statistics(self) -> dict[str, Any]:
         """How many vectors there are and what they weigh on disk."""
-        with self._engine.connect() as connection:
-            entries = connection.execute(select(func.count()).select_from(_vectors)).scalar_one()
+        try:
+            with self._engine.connect() as connection:
+                entries = connection.execute(select(func.count()).select_from(_vectors)).scalar_one()
+        except DatabaseError as error:
+            raise self._broken(error) from error
         return {"entries": entries, "bytes": self._path.stat().st_size}
 
     def _model(self, connection: Connection, fingerprint: str) -> int:

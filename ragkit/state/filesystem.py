@@ -1,7 +1,8 @@
-"""Is the state on a file system that SQLite's write-ahead log can trust?"""
+"""Can the state's file system be trusted with SQLite's write-ahead log, and has it room?"""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from ragkit.errors import StateError
@@ -9,6 +10,12 @@ from ragkit.errors import StateError
 _NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "fuse.s3fs"}
 )
+_LEAST_FREE_BYTES = 1 << 20
+
+
+def is_full(folder: Path) -> bool:
+    """Whether next to nothing can be written to the disk of `folder` any more."""
+    return shutil.disk_usage(folder).free < _LEAST_FREE_BYTES
 
 
 def refuse_network(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> None:
@@ -24,5 +31,5 @@ def refuse_network(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> No
     if kind in _NETWORK:
         raise StateError(
             f"the state folder {folder} lies on a network file system ({kind}, mounted at {point}), where SQLite loses data",
-            cure="set `state` to a folder on a local disk, or to a `postgresql://` address",
+            cure="set `state` to a folder on a local disk",
         )

@@ -6,10 +6,11 @@ SQLite in WAL mode through SQLAlchemy Core. Reading never waits; writing takes t
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from sqlalchemy.exc import DatabaseError
 from ragkit.errors import StateError
 from ragkit.state import schema
 from ragkit.state.boundaries import boundary
-from ragkit.state.filesystem import refuse_network
+from ragkit.state.filesystem import is_full, refuse_network
 from ragkit.state.locks import FileLock
 
 _BUSY_TIMEOUT_S = 60
@@ -46,6 +47,13 @@ def open_sqlite(path: Path, *, synchronous: str) -> Engine:
     def begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("ragkit_write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    @event.listens_for(engine, "invalidate")
+    def roll_back(connection: Any, record: Any, error: BaseException | None) -> None:
+        # Ctrl-C within a statement: SQLAlchemy closes the connection, but SQLite keeps it and its write lock until the
+        # cursor goes, and the traceback has that
+        with suppress(sqlite3.ProgrammingError):  # closed already
+            connection.rollback()
 
     return engine
 
@@ -97,7 +105,7 @@ class Ledger:
         try:
             yield
         except DatabaseError as error:
-            reason = str(error.orig)
+            reason = "the disk is full" if is_full(self.folder) else str(error.orig)
             raise StateError(f"the ledger in {self.folder} cannot be used: {reason}", cure=_cure(reason)) from error
 
     def lock(self, name: str, what: str) -> FileLock:

@@ -10,10 +10,10 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ragkit.errors import LockedError
+from ragkit.errors import LockedError, StateError
 
 _POLL_S = 0.02
 
@@ -34,8 +34,7 @@ class FileLock:
 
     def acquire(self, *, shared: bool = False, timeout_s: float = 0.0) -> None:
         """Take the lock, or change how it is held. Raises `LockedError` naming the holder after `timeout_s`."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        fd = self._fd if self._fd is not None else os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = self._fd if self._fd is not None else self._open()
         deadline = time.monotonic() + timeout_s
         mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         while True:
@@ -51,8 +50,19 @@ class FileLock:
                     ) from None
                 time.sleep(_POLL_S)
         self._fd = fd
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"process {os.getpid()} ({_command()})".encode(), 0)
+        with suppress(OSError):  # on a full disk the holder goes without a name
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"process {os.getpid()} ({_command()})".encode(), 0)
+
+    def _open(self) -> int:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StateError(
+                f"the lock {self.path} cannot be used: {error.strerror}",
+                cure="free some disk space, or give yourself write permission on the state folder",
+            ) from error
 
     def _fall_back(self, fd: int) -> None:
         """After a failed attempt: a failed conversion has lost what was held (flock(2)), so take it shared again."""

@@ -77,6 +77,20 @@ class Reader:
             row = connection.execute(select(documents).where(documents.c.key == cut)).one_or_none()
         return _document(row) if row is not None else None
 
+    def documents(self, *, texts: bool = True) -> Iterator[DocumentRecord]:
+        """Every document that has live chunks, in the order of their keys. Without `texts` their text is left empty."""
+        columns = [column for column in documents.c if texts or column is not documents.c.text]
+        cut = select(chunks.c.key).where(chunks.c.document == documents.c.key, self._alive).exists()
+        last = 0
+        while True:
+            query = select(*columns).where(documents.c.key > last, cut).order_by(documents.c.key).limit(_BATCH)
+            with self._ledger.read() as connection:
+                rows = connection.execute(query).all()
+            if not rows:
+                return
+            yield from (_document(row, text=texts) for row in rows)
+            last = rows[-1].key
+
     def count(self) -> int:
         """How many live chunks there are."""
         with self._ledger.read() as connection:
@@ -109,10 +123,10 @@ def _record(row: Row[Any]) -> ChunkRecord:
     )  # fmt: skip
 
 
-def _document(row: Row[Any]) -> DocumentRecord:
+def _document(row: Row[Any], *, text: bool = True) -> DocumentRecord:
     return DocumentRecord(
         key=row.key, id=str(uuid.UUID(bytes=row.id)), source=row.source, uri=row.uri, title=row.title,
-        metadata=json.loads(row.metadata), text=zlib.decompress(row.text).decode(),
+        metadata=json.loads(row.metadata), text=zlib.decompress(row.text).decode() if text else "",
     )  # fmt: skip
 
 

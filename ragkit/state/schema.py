@@ -142,10 +142,13 @@ def prepare(connection: Connection, fresh: Mapping[str, str]) -> None:
         return
     version = connection.execute(select(meta.c.value).where(meta.c.key == "schema_version")).scalar()
     if version is None or not version.isdigit():
-        raise StateError("the ledger has no schema version; it was not made by ragkit", cure="point `state` at another folder")
+        raise StateError(
+            f"{connection.engine.url.database} has no schema version; it was not made by ragkit",
+            cure="point `state` at another folder",
+        )
     if int(version) > SCHEMA_VERSION:
         raise StateVersionError(
-            f"the state has schema version {version}; this ragkit knows versions up to {SCHEMA_VERSION}",
+            f"{connection.engine.url.database} has schema version {version}; this ragkit knows versions up to {SCHEMA_VERSION}",
             cure="upgrade ragkit (`pip install -U ragkit`), or point `state` at another folder",
         )
     for number in range(int(version), SCHEMA_VERSION):

@@ -118,11 +118,7 @@ class View:
         if marker is None and not count and not applied:
             self.mark(0)
         elif marker is None or marker.get("ragkit_state") != self._ledger.state_uuid:
-            raise OwnershipError(
-                f"the collection {self.record.collection!r} in {self.record.component} ({count} entries) "
-                "does not carry the mark of this state",
-                cure="give this project another `name`, or remove that collection yourself",
-            )
+            raise self._foreign(f"the collection has {count} entries and does not carry the mark of this state")
 
     def health(self) -> Health:
         """Compare mark and count with the ledger, looking again where a writer moves on meanwhile."""
@@ -153,11 +149,10 @@ class View:
     def require_sound(self) -> None:
         """Raise `DriftedError` or `OwnershipError` where the view must not answer. A lagging view may."""
         health = self.health()
-        what = f"the {self.record.kind} store {self.record.component} (collection {self.record.collection})"
         if health.state in ("drifted", "missing"):
-            raise DriftedError(f"{what} has drifted: {health.detail}", cure="run `ragkit views repair`")
+            raise DriftedError(f"{self._what()} has drifted: {health.detail}", cure="run `ragkit views repair`")
         if health.state == "foreign":
-            raise OwnershipError(f"{what}: {health.detail}", cure="give this project another `name`")
+            raise self._foreign(health.detail)
 
     def destroy(self) -> None:
         """Remove the collection and the view's folder. Raises `LockedError` while another process has it open."""
@@ -169,6 +164,16 @@ class View:
                 self.store.drop()
         self.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _what(self) -> str:
+        return f"the {self.record.kind} store {self.record.component} (collection {self.record.collection})"
+
+    def _foreign(self, detail: str) -> OwnershipError:
+        place = "the collection" if self.record.processes == "server" else str(self.folder)
+        return OwnershipError(
+            f"{self._what()} is not this state's: {detail}",
+            cure=f"move {place} away, which ragkit never does, and run `ragkit views repair`",
+        )
 
     def _numbers(self) -> tuple[int, int, int, int]:
         """Applied number, newest number, changes beyond the applied one, live chunks."""

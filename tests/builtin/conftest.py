@@ -1,12 +1,9 @@
-"""Real tokenizers of three families, and a user without privileges."""
+"""Real tokenizers of three families."""
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,30 +68,3 @@ def bytepairs() -> LibraryTokenizer:
 @pytest.fixture(scope="session")
 def words() -> WordTokenizer:
     return WordTokenizer()
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that every user may enter, unlike pytest's own."""
-    with tempfile.TemporaryDirectory(prefix="ragkit-test-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder
-
-
-@pytest.fixture
-def nobody() -> AbstractContextManager[None]:
-    """A context in which this process is a user without privileges."""
-
-    @contextmanager
-    def become() -> Iterator[None]:
-        if os.geteuid() != 0:
-            yield
-            return
-        os.seteuid(65534)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-
-    return become()

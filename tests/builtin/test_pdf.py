@@ -1,40 +1,15 @@
 from __future__ import annotations
 
-import io
 import logging
 import warnings
 
 import pytest
 from llama_index.core.schema import Document
-from pypdf import PdfReader, PdfWriter
+from pdfs import encrypted, pdf
 
 from ragkit.builtin._convert import Converter
 from ragkit.errors import DocumentError
 from ragkit.text import pages
-
-
-def pdf(*texts: str, title: str | None = None, author: str | None = None) -> bytes:
-    from reportlab.pdfgen.canvas import Canvas
-
-    buffer = io.BytesIO()
-    canvas = Canvas(buffer)
-    if title:
-        canvas.setTitle(title)
-    if author:
-        canvas.setAuthor(author)
-    for text in texts:
-        canvas.drawString(72, 720, text)
-        canvas.showPage()
-    canvas.save()
-    return buffer.getvalue()
-
-
-def encrypted(raw: bytes, password: str) -> bytes:
-    writer = PdfWriter(clone_from=PdfReader(io.BytesIO(raw)))
-    writer.encrypt(user_password=password, owner_password="owner", algorithm="RC4-128")
-    buffer = io.BytesIO()
-    writer.write(buffer)
-    return buffer.getvalue()
 
 
 def convert(raw: bytes, **options: int) -> Document:

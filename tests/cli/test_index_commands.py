@@ -78,7 +78,10 @@ def test_only_and_limit_remove_nothing(ragkit: Ragkit, project: Path) -> None:
 
 
 def test_status_tells_how_the_views_stand(ragkit: Ragkit, project: Path) -> None:
-    assert "none yet" in ragkit("status").out
+    before = ragkit("status")
+    assert "none yet" in before.out
+    assert "nothing has been ingested yet; run `ragkit ingest`" in before.out
+    assert ragkit("status", "--json").json["matches"] is False
     ragkit("ingest")
     status = ragkit("status", "--json").json
     assert (status["name"], status["documents"], status["chunks"], status["truncated"]) == ("handbook", 4, 4, 0)
@@ -98,6 +101,18 @@ def test_status_says_what_no_longer_matches(ragkit: Ragkit, project: Path) -> No
     refused = ragkit("search", "leave", "--set", "chunker={use: sentence, size: 20, overlap: 0}")
     assert (refused.status, refused.out) == (1, "")
     assert "ragkit ingest" in refused.err
+
+
+def test_a_damaged_embedding_cache_may_be_deleted(ragkit: Ragkit, project: Path) -> None:
+    ragkit("ingest")
+    for path in (project / ".ragkit").glob("embeddings.db*"):
+        path.write_bytes(b"no database, although it is called one" * 40)
+    refused = ragkit("status")
+    assert (refused.status, refused.out) == (1, "")
+    assert "embeddings.db cannot be used: file is not a database\n  → free disk space, or delete the file" in refused.err
+    for path in (project / ".ragkit").glob("embeddings.db*"):
+        path.unlink()
+    assert ragkit("ingest").status == ragkit("search", "leave").status == 0
 
 
 @pytest.mark.parametrize("command", [["views"], ["views", "list"]])

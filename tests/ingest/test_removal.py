@@ -14,6 +14,7 @@ from projects import Project, texts
 
 from ragkit import BuildContext, Component, DocumentGone, Options, hookimpl, runtime
 from ragkit.components import Entry
+from ragkit.errors import ConfigError
 
 
 def fill(project: Project, count: int = 6) -> None:
@@ -86,7 +87,7 @@ def test_a_source_that_fails_midway_removes_nothing(project: Project) -> None:
     assert report.documents["removed"] == 0
     assert report.exit_status == 3
     assert report.notes == (
-        "source 'site' was not listed to the end: ConnectionError: the server hung up; nothing of it was removed",
+        "source 'site' was not listed to the end, so nothing of it was removed: ConnectionError: the server hung up",
     )
 
 
@@ -162,6 +163,21 @@ def test_only_and_limit_remove_nothing(project: Project) -> None:
     assert project.ingest().documents["removed"] == 1
 
 
+@pytest.mark.parametrize("rules", [{}, {"dry_run": True}, {"views_only": True}])
+def test_only_of_an_unknown_source_is_refused_before_anything_is_done(project: Project, rules: dict[str, bool]) -> None:
+    fill(project, 1)
+    with pytest.raises(ConfigError) as caught:
+        project.ingest(only=["docs", "dcos", "zzz"], **rules)
+    assert [str(problem) for problem in caught.value.problems] == [
+        "only: there is no source 'dcos'; did you mean 'docs'?",
+        "only: there is no source 'zzz'",
+    ]
+    assert caught.value.cure == "the sources are: docs"
+    assert caught.value.exit_status == 2
+    with project.open() as pipeline:
+        assert len(pipeline.runs()) == 1, "the refused one is no run"
+
+
 def test_a_dry_run_changes_nothing(project: Project) -> None:
     fill(project)
     (project.docs / "river1.md").unlink()
@@ -179,7 +195,7 @@ def test_a_dry_run_changes_nothing(project: Project) -> None:
 def test_nothing_to_ingest_says_so(project: Project) -> None:
     report = project.ingest()
     assert report.exit_status == 1
-    assert report.notes == ("the sources list no documents; check `path`, `include` and `exclude`",)
+    assert report.notes == ("no documents in docs → check `path`, `include` and `exclude` of the source",)
 
 
 def test_a_file_outside_the_pattern_is_removed_and_comes_back_under_the_same_id(project: Project) -> None:

@@ -119,6 +119,38 @@ except StateError as error:
     assert ledger.meta("after") == "works"
 
 
+class Interrupts:
+    """A value at which Ctrl-C comes while SQLite binds it."""
+
+    def __conform__(self, protocol: object) -> object:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_within_a_statement_gives_the_write_lock_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ragkit.state.ledger._BUSY_TIMEOUT_S", 0.1)
+    ledger = Ledger(tmp_path)
+    rows = [("half", "done"), ("interrupted", Interrupts())]
+
+    def work() -> None:
+        with ledger.write() as connection:
+            connection.exec_driver_sql("INSERT INTO meta VALUES (?, ?)", rows)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        work()
+    ledger.start_run("a" * 32)  # while the traceback still holds SQLite's cursor
+    assert caught.tb is not None
+    assert ledger.meta("half") is None
+    assert len(ledger.runs()) == 1
+
+
+def test_a_full_disk_is_named_where_sqlite_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(tmp_path)
+    monkeypatch.setattr("ragkit.state.filesystem._LEAST_FREE_BYTES", 1 << 62)
+    with pytest.raises(StateError, match="cannot be used: the disk is full") as caught, ledger.read() as connection:
+        connection.exec_driver_sql("SELECT * FROM a_table_that_is_not_there")
+    assert "free some disk space" in caught.value.cure
+
+
 def test_writers_take_turns_and_no_number_is_given_out_twice(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     given: list[int] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ragkit.errors import LockedError
+from ragkit.errors import LockedError, StateError
 from ragkit.state.locks import FileLock
 
 HOLDER = """
@@ -74,4 +74,21 @@ def test_the_holder_is_named_without_its_arguments(tmp_path: Path, monkeypatch: 
     lock = FileLock(tmp_path / "a.lock", "it")
     lock.acquire()
     assert "(ragkit ask)" in (tmp_path / "a.lock").read_text()
+    lock.release()
+
+
+def test_a_lock_that_cannot_be_made_says_so(tmp_path: Path) -> None:
+    (tmp_path / "locks").write_text("a file where the folder should be")
+    with pytest.raises(StateError, match=r"the lock .*a\.lock cannot be used: File exists"):
+        FileLock(tmp_path / "locks" / "a.lock", "it").acquire()
+
+
+def test_a_full_disk_leaves_the_holder_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.pwrite", full)
+    lock = FileLock(tmp_path / "a.lock", "it")
+    lock.acquire()
+    assert lock.held
     lock.release()
