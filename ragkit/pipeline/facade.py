@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,9 +15,11 @@ from ragkit.ingest.documents import Rules
 from ragkit.ingest.repair import Verification, repair, verify
 from ragkit.ingest.report import IngestReport, Progress, silent
 from ragkit.ingest.retire import retire
-from ragkit.pipeline.index import Index
+from ragkit.pipeline.index import Index, index_exists, nothing_ingested
+from ragkit.pipeline.opened import OpenGeneration
 from ragkit.pipeline.status import Status, view_status
 from ragkit.query.answer import Answer
+from ragkit.query.run import check_question
 from ragkit.query.search import SearchResult
 from ragkit.state.reader import Reader
 
@@ -33,7 +36,8 @@ class Pipeline:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._index = Index(config)
+        self._made: Index | None = None
+        self._lock = threading.Lock()
 
     @classmethod
     def from_yaml(
@@ -49,7 +53,25 @@ class Pipeline:
 
     def close(self) -> None:
         """Close stores and databases and let other processes in."""
-        self._index.close()
+        if self._made is not None:
+            self._made.close()
+
+    @property
+    def _index(self) -> Index:
+        """The index, opened or made when it is first needed."""
+        with self._lock:
+            if self._made is None:
+                self._made = Index(self.config)
+            return self._made
+
+    @contextmanager
+    def _asked(self, question: str) -> Iterator[OpenGeneration]:
+        """The open index for a question, which is checked first. A question makes no state where there is none."""
+        check_question(question)
+        if not index_exists(self.config):
+            raise nothing_ingested(self.config)
+        with self._index.reading() as opened:
+            yield opened
 
     def __enter__(self) -> Self:
         return self
@@ -84,26 +106,26 @@ class Pipeline:
 
         `settings` override options of the retriever for this query, such as `alpha=0.3`.
         """
-        with self._index.reading() as opened:
+        with self._asked(question) as opened:
             return opened.searcher.search(question, k=k, filters=filters, settings=settings)
 
     def ask(self, question: str, *, k: int | None = None, filters: MetadataFilters | None = None, **settings: Any) -> Answer:
         """An answer with citations, or one that says that the documents do not answer."""
-        with self._index.reading() as opened:
+        with self._asked(question) as opened:
             return opened.answerer.ask(question, k=k, filters=filters, settings=settings)
 
     async def aask(
         self, question: str, *, k: int | None = None, filters: MetadataFilters | None = None, **settings: Any
     ) -> Answer:
         """As `ask`, without blocking the event loop."""
-        with self._index.reading() as opened:
+        with self._asked(question) as opened:
             return await opened.answerer.aask(question, k=k, filters=filters, settings=settings)
 
     async def astream(
         self, question: str, *, k: int | None = None, filters: MetadataFilters | None = None, **settings: Any
     ) -> AsyncIterator[str | Answer]:
         """The answer's text in pieces as it is written, and last the whole `Answer`."""
-        with self._index.reading() as opened:
+        with self._asked(question) as opened:
             async for piece in opened.answerer.astream(question, k=k, filters=filters, settings=settings):
                 yield piece
 

@@ -26,6 +26,20 @@ from ragkit.state.records import GenerationRecord
 from ragkit.state.views import View
 
 
+def index_exists(config: Config) -> bool:
+    """Whether there is a state to open."""
+    return "://" in config.state or (Path(config.state) / "ledger.db").exists()
+
+
+def nothing_ingested(config: Config) -> MismatchError:
+    """The error for a question before the first ingest."""
+    return MismatchError(f"nothing has been ingested yet into {config.state}", cure=f"run `{_command(config)}`")
+
+
+def _command(config: Config) -> str:
+    return f"ragkit ingest -c {config.file}" if config.file else "ragkit ingest"
+
+
 class Index:
     """The state of one configuration in this process. Threads may share it."""
 
@@ -71,14 +85,13 @@ class Index:
     def live(self) -> GenerationRecord:
         """The live generation, if it is the configured one."""
         live = self.generations.live()
-        command = f"ragkit ingest -c {self.config.file}" if self.config.file else "ragkit ingest"
         if live is None:
-            raise MismatchError("nothing has been ingested yet", cure=f"run `{command}`")
+            raise nothing_ingested(self.config)
         differs = self.generations.matches(self.wiring.wanted(), live)
         if differs:
             raise MismatchError(
                 f"the live index (generation {live.id}) differs from this configuration in: {', '.join(differs)}",
-                cure=f"run `{command}` to build it, or use the configuration that it was made with",
+                cure=f"run `{_command(self.config)}` to build it, or use the configuration that it was made with",
             )
         return live
 

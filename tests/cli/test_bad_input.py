@@ -386,11 +386,20 @@ STATES = [
         "the ledger in {folder}/.ragkit cannot be used: attempt to write a readonly database\n"
         "  → give yourself write permission on the state folder, or point `state` at another one",
     ),
-    *both(
+    Case(
         "a state that cannot be made",
         no_state,
-        "the state folder {folder}/.ragkit cannot be made: Permission denied\n"
+        1,
+        "error: the state folder {folder}/.ragkit cannot be made: Permission denied\n"
         "  → point `state` at a folder that you may write to",
+        ("ingest",),
+    ),
+    Case(
+        "no state, and a question",
+        no_state,
+        1,
+        "error: nothing has been ingested yet into {folder}/.ragkit\n  → run `ragkit ingest -c {folder}/ragkit.yaml`",
+        ("search", "leave"),
     ),
     *both(
         "a state on a network file system",

@@ -16,7 +16,7 @@ from llama_index.core.tools import QueryEngineTool
 from projects import Project
 
 from ragkit import Pipeline
-from ragkit.errors import QueryError, StateError
+from ragkit.errors import MismatchError, QueryError, StateError
 from ragkit.query.answer import Answer
 
 PAGES = {
@@ -127,8 +127,21 @@ def test_alpha_is_a_setting_of_one_query(pipeline: Pipeline) -> None:
 
 def test_postgresql_is_refused_by_name(project: Project) -> None:
     project.write("a.md", "# A\n\nText.\n")
-    with pytest.raises(StateError, match="postgresql"):
-        project.open(overrides=("state=postgresql://somebody:secret@localhost/db",))
+    pipeline = project.open(overrides=("state=postgresql://somebody:secret@localhost/db",))
+    for attempt in (pipeline.ingest, lambda: pipeline.search("Text?")):
+        with pytest.raises(StateError, match="postgresql") as caught:
+            attempt()
+        assert "secret" not in str(caught.value)
+
+
+def test_a_question_makes_no_state(project: Project) -> None:
+    with project.open() as pipeline:
+        for attempt in (pipeline.search, pipeline.ask):
+            with pytest.raises(MismatchError, match="nothing has been ingested yet into"):
+                attempt("Anything?")
+            with pytest.raises(QueryError, match="empty"):
+                attempt("  ")
+    assert not (project.folder / ".ragkit").exists()
 
 
 def test_the_state_keeps_itself_out_of_git(pipeline: Pipeline, project: Project) -> None:
