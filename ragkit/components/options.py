@@ -7,6 +7,7 @@ stored. `secret` options never appear in any output. A field without a role is `
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,7 +80,7 @@ def _from_file(value: Any, info: ValidationInfo) -> Any:
     if not isinstance(value, str | Path):
         return value
     folder = getattr(value, "folder", None) or (info.context or {}).get("folder")
-    path = Path(value).expanduser()
+    path = Path(os.path.expanduser(value))  # noqa: PTH111 - pathlib's raises for an unknown user
     return Path(folder) / path if folder is not None else path
 
 

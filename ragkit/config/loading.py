@@ -1,24 +1,24 @@
-"""`load` and `parse`: from a file, or from values, to a `Config`, or to one error with every problem."""
+"""`load` and `parse`: from a file, or from values, to a `Config`, or to one error with every problem.
+
+A file is laid over the one that it `extends`, and `--set` over both. Mappings merge key by key; anything else replaces. A
+component that is given another `use` replaces the base's as a whole, so that no option of one reaches another.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ragkit.config.merging import OverrideError, merged, overridden
-from ragkit.config.nodes import Mark, Node, from_plain
-from ragkit.config.reader import Reader, Unreadable, read_text
-from ragkit.config.settings import Config
+from ragkit.config.reader import Mark, Parts, Place, Reader, read_text
+from ragkit.config.settings import DEFAULTS, Config, opened
 from ragkit.config.validation import validate
 from ragkit.errors import ConfigError, Problem
 from ragkit.host import Host
 
 MAX_EXTENDS = 10
 _SET = "--set"
-_EXAMPLE = "a configuration is a mapping of keys such as 'sources:'"
 
 
 def load(path: Path, host: Host, *, overrides: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> Config:
@@ -27,12 +27,14 @@ def load(path: Path, host: Host, *, overrides: Sequence[str] = (), environ: Mapp
     `environ` stands in for the process's environment. `ConfigError` lists every problem, in file order.
     """
     files = _Files(os.environ if environ is None else environ)
-    root = files.read(path, str(path), None)
-    if root is None:
-        raise ConfigError(files.problems, cure="" if path.exists() else "`ragkit init` writes one")
+    try:
+        data = files.read(path)
+    except ConfigError as error:
+        cure = "" if path.exists() else "`ragkit init` writes one"
+        raise ConfigError([*files.problems, *error.problems], cure=cure) from None
     for override in overrides:
-        root = files.override(root, override, path.absolute().parent)
-    config, found = validate(root, host, path.absolute().parent)
+        data = files.override(data, override)
+    config, found = validate(data, files.places, host, path.absolute().parent)
     problems = [*files.problems, *found]
     if problems or config is None:
         raise ConfigError(sorted(problems, key=files.order))
@@ -41,86 +43,107 @@ def load(path: Path, host: Host, *, overrides: Sequence[str] = (), environ: Mapp
 
 def parse(data: Mapping[str, Any], host: Host, *, folder: Path) -> Config:
     """The configuration that `data` describes; relative paths are relative to `folder`. Variables are left alone."""
-    config, problems = validate(from_plain(data), host, folder)
+    config, problems = validate(data, {}, host, folder)
     if problems or config is None:
         raise ConfigError(problems)
     return config
 
 
 class _Files:
-    """Reads a file with its base files, collecting the problems of all of them."""
+    """Reads a file, its base files and overrides; `places` and `problems` are those of all of them."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
+        self.places: dict[Parts, Place] = {}
         self.problems: list[Problem] = []
         self._environ = environ
         self._chain: dict[str, str] = {}
-        self._order: dict[str, int] = {}
 
     def order(self, problem: Problem) -> tuple[int, int, int]:
         """For sorting: files as they were read, overrides last."""
-        return self._order.get(problem.file, len(self._order)), problem.line, problem.column
+        return [*self._chain.values(), problem.file].index(problem.file), problem.line, problem.column
 
-    def read(self, path: Path, shown: str, named: Mark | None) -> Node | None:
-        """The merged tree of the file at `path`; None where there is nothing to go on with. `named` is the `extends` of it."""
-        self._order.setdefault(shown, len(self._order))
-        self._chain[os.path.realpath(path)] = shown
-        reader = Reader(shown, path.absolute().parent, self._environ)
-        try:
-            root = reader.read(read_text(path, shown))
-        except Unreadable as error:
-            found = error.problem
-            if named and not found.line:
-                found = Problem("extends", f"{shown}: {found.message}", named.file, named.line, named.column)
-            self.problems += [*reader.problems, found]
-            return None
-        self.problems += reader.problems
-        if root is None or not isinstance(root.value, dict):
-            held = None if root is None else root.value
-            told = "is empty" if held is None else "is a list" if isinstance(held, tuple) else "is a single value"
-            mark = Mark(shown, 1, 1) if root is None else root.mark
-            self.problems.append(Problem("", f"{told}; {_EXAMPLE}", mark.file, mark.line, mark.column))
-            return None
-        return self._extended(root, path, shown)
+    def read(self, path: Path) -> dict[str, Any]:
+        """The file at `path` over its base files; `ConfigError` where there is nothing to go on with."""
+        self._chain[os.path.realpath(path)] = str(path)
+        reader = Reader(str(path), path.absolute().parent, self._environ, self.problems)
+        data = reader.read(read_text(path))
+        if not isinstance(data, dict):
+            place = reader.places.get((), Place(Mark(str(path), 1, 1)))
+            told = "is empty" if data is None else "is a list" if isinstance(data, list) else "is a single value"
+            message = f"{told}; a configuration is a mapping of keys such as 'sources:'"
+            raise ConfigError([Problem("", message, *place.value)])
+        for key in DEFAULTS:
+            if isinstance(data.get(key), str):  # merging opens a bare name, whose `use` stands where it does
+                reader.places[key, "use"] = reader.places[key,]
+        self.places = reader.places | self.places  # what was read before lies over this
+        if "extends" in data:
+            named, place = data.pop("extends"), reader.places["extends",]
+            try:
+                return merged(self.read(self._base(path, named, place)), data)
+            except ConfigError as error:
+                for one in error.problems:
+                    here = Problem("extends", f"{one.file}: {one.message}", *place.value)
+                    self.problems.append(one if one.line else here)
+                self.places[()] = self.places[()]._replace(broken=True)  # what the base would have said is not missed on top
+        return data
 
-    def _extended(self, root: Node, path: Path, shown: str) -> Node:
-        entries = dict(root.value)
-        named = entries.pop("extends", None)
-        own = Node(entries, root.mark)
-        if named is None or named.broken:
-            return own
-        if not isinstance(named.value, str) or not named.value or "\0" in named.value:
-            return self._refused(own, named.mark, "must be the path of a YAML file")
-        target = os.path.expanduser(named.value)  # noqa: PTH111 - pathlib's raises for an unknown user
-        if os.path.realpath(path.parent / target) in self._chain:
-            chain = " → ".join([*self._chain.values(), str(named.value)])
-            return self._refused(own, named.mark, f"goes round in a circle: {chain}")
-        if len(self._chain) > MAX_EXTENDS:
-            return self._refused(own, named.mark, f"is more than {MAX_EXTENDS} files deep")
-        below = self.read(path.parent / target, str(Path(shown).parent / target), named.mark)
-        return replace(own, broken=True) if below is None else merged(below, own)
+    def _base(self, path: Path, named: Any, place: Place) -> Path:
+        """The file that the one at `path` extends, which is `named` there."""
+        told = "must be the path of a YAML file"
+        if isinstance(named, str) and named and "\0" not in named:
+            target = path.parent / os.path.expanduser(named)  # noqa: PTH111 - pathlib's raises for an unknown user
+            if os.path.realpath(target) in self._chain:
+                told = f"goes round in a circle: {' → '.join([*self._chain.values(), str(named)])}"
+            elif len(self._chain) > MAX_EXTENDS:
+                told = f"is more than {MAX_EXTENDS} files deep"
+            else:
+                return target
+        raise ConfigError([] if place.broken else [Problem("extends", told, *place.value)])
 
-    def _refused(self, own: Node, mark: Mark, told: str) -> Node:
-        self.problems.append(Problem("extends", told, mark.file, mark.line, mark.column))
-        return replace(own, broken=True)  # what the base would have said is not missed on top
-
-    def override(self, root: Node, override: str, folder: Path) -> Node:
-        """`root` with one `key.path=value` applied."""
+    def override(self, data: dict[str, Any], override: str) -> dict[str, Any]:
+        """`data` with one `key.path=value` applied."""
         key, separator, text = override.partition("=")
-        path = key.strip().split(".")
-        if not separator or not all(path):
-            self.problems.append(Problem("", f"{override!r} is not key.path=value", file=_SET))
-            return root
-        if path[0] == "extends":
-            self.problems.append(Problem("extends", "can only be set in the file", file=_SET))
-            return root
-        reader = Reader(_SET, folder, self._environ, positions=False)
+        path = tuple(key.strip().split("."))
         try:
-            value = reader.read(text)
-            found = [Problem(".".join(filter(None, (key, one.path))), one.message, _SET) for one in reader.problems]
-            changed = overridden(root, path, value or Node(None, Mark(_SET)))
-        except Unreadable as error:
-            found, changed = [Problem(key, error.problem.message, file=_SET)], root
-        except OverrideError as error:
-            found, changed = [Problem(key, str(error), file=_SET)], root
-        self.problems += found
+            if not separator or not all(path):
+                raise ConfigError([Problem("", f"{override!r} is not key.path=value", _SET)])
+            if path[0] == "extends":
+                raise ConfigError([Problem("extends", "can only be set in the file", _SET)])
+            reader = Reader(_SET, None, self._environ, self.problems)
+            changed: dict[str, Any] = overridden(data, path, reader.read(text, path))
+        except ConfigError as error:
+            self.problems += error.problems
+            return data
+        here = Place(Mark(_SET), Mark(_SET))
+        above = {path[:depth]: here for depth in range(1, len(path))}
+        self.places = above | self.places | {path: here} | reader.places
         return changed
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """A whole configuration laid over another."""
+    both = [key for key in DEFAULTS if key in base and key in over]
+    base = {**base, **{key: opened(base[key], DEFAULTS[key]) for key in both}}
+    return dict(_laid(base, {**over, **{key: opened(over[key]) for key in both}}))
+
+
+def _laid(base: Any, over: Any) -> Any:
+    if not isinstance(base, dict) or not isinstance(over, dict) or over.get("use", base.get("use")) != base.get("use"):
+        return over
+    return base | {key: _laid(base.get(key), value) for key, value in over.items()}
+
+
+def overridden(data: Any, path: Parts, value: Any, depth: int = 0) -> Any:
+    """`data`, which stands at `path[:depth]`, with `value` at `path`; a bare name is opened, a missing mapping made."""
+    if depth == len(path):
+        return value
+    key = path[depth]
+    if isinstance(data, list):
+        if not key.isdecimal() or int(key) >= len(data):
+            told = f"there is no entry {key!r}; the list has {len(data)}, counted from 0"
+            raise ConfigError([Problem(".".join(path), told, _SET)])
+        return [overridden(item, path, value, depth + 1) if at == int(key) else item for at, item in enumerate(data)]
+    entries = opened(data) if isinstance(data, dict | str) else {}
+    if path[depth:] == ("use",) and entries.get("use") != value:
+        entries = {}
+    return {**entries, key: overridden(entries.get(key), path, value, depth + 1)}

@@ -11,12 +11,10 @@ from pydantic import BaseModel, SecretStr
 from pydantic_core import to_jsonable_python
 
 from ragkit.components import Options, Role, Spec
+from ragkit.config.messages import MASK
 from ragkit.config.reader import Loader
 from ragkit.config.settings import Config, Settings
-from ragkit.config.variables import escape
 from ragkit.host import NAMED_KINDS
-
-MASK = "********"
 
 
 def render(config: Config) -> dict[str, Any]:
@@ -35,20 +33,21 @@ def to_yaml(data: Mapping[str, Any]) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Spec):
-        named = {"name": escape(value.name)} if value.kind in NAMED_KINDS else {}
+        named = {"name": _plain(value.name)} if value.kind in NAMED_KINDS else {}
         return {"use": value.use, **named, **_plain(value.options)}
     if isinstance(value, SecretStr):
         return MASK
     if isinstance(value, BaseModel):
-        secrets = {key for key in type(value).model_fields if isinstance(value, Options) and value.role(key) is Role.SECRET}
         fields = {key: getattr(value, key) for key in type(value).model_fields}
-        return {key: MASK if key in secrets and item is not None else _plain(item) for key, item in fields.items()}
+        if isinstance(value, Options):
+            fields |= {key: MASK for key in fields if value.role(key) is Role.SECRET and fields[key] is not None}
+        return _plain(fields)
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item) for item in value]
     plain = to_jsonable_python(value, fallback=str)
-    return escape(plain) if isinstance(plain, str) else plain
+    return plain.replace("${", "$${") if isinstance(plain, str) else plain  # as the reader takes it for a literal
 
 
 class _Dumper(yaml.SafeDumper):

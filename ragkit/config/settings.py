@@ -9,19 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
-from ragkit.components import (
-    AnswererSpec,
-    ChunkerSpec,
-    CleanerSpec,
-    EmbeddingSpec,
-    KeywordStoreSpec,
-    Kind,
-    LLMSpec,
-    RerankerSpec,
-    RetrieverSpec,
-    SourceSpec,
-    VectorStoreSpec,
-)
+from ragkit import components
+from ragkit.components import Kind
 
 
 def _state(value: Any, info: ValidationInfo) -> Any:
@@ -49,17 +38,17 @@ class Settings(BaseModel):
     state: Annotated[str, BeforeValidator(_state)] = _key(
         ".ragkit", "Where the ledger and the indexes are kept: a folder, or postgresql://… for several machines.", repr=False
     )
-    sources: tuple[SourceSpec, ...] = _key(..., "Where the documents come from.", min_length=1)
-    clean: tuple[CleanerSpec, ...] = _key(("whitespace",), "What is done to each document's text, in order.")
-    chunker: ChunkerSpec = _key("sentence", "How documents are cut into chunks.")
-    embedding: EmbeddingSpec = _key("huggingface", "The model that turns texts into vectors.")
-    vector_store: VectorStoreSpec = _key("chroma", "The store of the vectors.")
-    keyword_store: KeywordStoreSpec = _key("bm25", "The store that answers by words.")
-    retriever: RetrieverSpec = _key("hybrid", "How chunks are found for a question.")
-    rerankers: tuple[RerankerSpec, ...] = _key((), "What puts the found chunks in a better order, one after another.")
+    sources: tuple[components.SourceSpec, ...] = _key(..., "Where the documents come from.", min_length=1)
+    clean: tuple[components.CleanerSpec, ...] = _key(("whitespace",), "What is done to each document's text, in order.")
+    chunker: components.ChunkerSpec = _key("sentence", "How documents are cut into chunks.")
+    embedding: components.EmbeddingSpec = _key("huggingface", "The model that turns texts into vectors.")
+    vector_store: components.VectorStoreSpec = _key("chroma", "The store of the vectors.")
+    keyword_store: components.KeywordStoreSpec = _key("bm25", "The store that answers by words.")
+    retriever: components.RetrieverSpec = _key("hybrid", "How chunks are found for a question.")
+    rerankers: tuple[components.RerankerSpec, ...] = _key((), "What puts the found chunks in a better order, one after another.")
     top_k: int = _key(5, "How many hits a question gets.", ge=1, le=1000)
-    answer: AnswererSpec = _key("extractive", "How the answer is made; llm needs an `llm`.")
-    llm: LLMSpec | None = _key(None, "The language model, for components that need one.")
+    answer: components.AnswererSpec = _key("extractive", "How the answer is made; llm needs an `llm`.")
+    llm: components.LLMSpec | None = _key(None, "The language model, for components that need one.")
 
 
 class Config(Settings):
@@ -68,22 +57,16 @@ class Config(Settings):
     file: Path | None = None
 
 
-SINGLE: dict[str, Kind] = {
-    kind.yaml_key: kind
-    for kind in (
-        Kind.CHUNKER,
-        Kind.EMBEDDING,
-        Kind.VECTOR_STORE,
-        Kind.KEYWORD_STORE,
-        Kind.RETRIEVER,
-        Kind.ANSWERER,
-        Kind.LLM,
-    )
+DEFAULTS: dict[str, str | None] = {
+    kind.yaml_key: Settings.model_fields[kind.yaml_key].default
+    for kind in Kind
+    if kind not in (Kind.SOURCE, Kind.CLEANER, Kind.RERANKER)
 }
-"""The keys that hold one component."""
+"""The keys that hold one component, and which it is where the YAML names none."""
 
 
-def default_use(key: str) -> str | None:
-    """The component that `key` holds where the YAML names none."""
-    default = Settings.model_fields[key].default if key in SINGLE else None
-    return default if isinstance(default, str) else None
+def opened(value: Any, default: str | None = None) -> Any:
+    """A component's bare name as `{use: name}`; one without `use` is given the default."""
+    if isinstance(value, str):
+        return {"use": value}
+    return {"use": default, **value} if default and isinstance(value, dict) else value

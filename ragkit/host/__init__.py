@@ -4,7 +4,8 @@
 for plugins within a program. Pluggy stays in here.
 """
 
-from ragkit.host.host import NAMED_KINDS, Host, PluginInfo
+from ragkit.host.discovery import PluginInfo
+from ragkit.host.host import NAMED_KINDS, Host
 from ragkit.host.words import label, nearest
 
 __all__ = ["NAMED_KINDS", "Host", "PluginInfo", "label", "nearest"]

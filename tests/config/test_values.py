@@ -70,6 +70,8 @@ def test_paths_and_the_state_are_relative_to_the_file(read: Load, tmp_path: Path
     assert config.sources[0].options.path == tmp_path / "handbook" / "docs"  # type: ignore[attr-defined]
     assert config.state == str(tmp_path / "elsewhere")
     assert read(f"{START}state: ~no-such-user/x").state == str(tmp_path / "handbook" / "~no-such-user" / "x")
+    nobody = read("sources: [{use: files, path: ~no-such-user/x}]").sources[0].options.path  # type: ignore[attr-defined]
+    assert nobody == tmp_path / "handbook" / "~no-such-user" / "x"
     assert read(f"{START}state: postgresql+psycopg://u:p@h/d").state == "postgresql+psycopg://u:p@h/d"
 
 

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from ragkit.config import load, to_yaml
 from ragkit.config.reader import Reader
-from ragkit.errors import ConfigError
+from ragkit.errors import ConfigError, Problem
 from ragkit.host import Host
 
 
 def read(text: str) -> Any:
-    reader = Reader("x.yaml", Path(), {})
-    node = reader.read(text)
-    assert reader.problems == []
-    return node.plain() if node else None
+    problems: list[Problem] = []
+    values = Reader("x.yaml", Path(), {}, problems).read(text)
+    assert problems == []
+    return values
 
 
 @pytest.mark.parametrize(
