@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import field_validator
 
@@ -10,6 +10,7 @@ from ragkit import BuildContext, Component, ConfigPath, Options, hookimpl, runti
 
 if TYPE_CHECKING:
     from ragkit.builtin._files import FilesSource
+    from ragkit.builtin._jsonl import JsonlSource
 
 INCLUDE = (
     "**/*.md", "**/*.markdown", "**/*.mdx", "**/*.txt", "**/*.text", "**/*.rst",
@@ -58,9 +59,48 @@ def build_files(options: FilesOptions, context: BuildContext) -> FilesSource:
     return FilesSource(options)
 
 
+class JsonlOptions(Options):
+    """`jsonl`: a record on every line of a file, a document for every record.
+
+    A record's URI is `file#id`; a changed or deleted line changes or removes that document alone.
+    """
+
+    path: ConfigPath = runtime(description="a `.jsonl` or `.jsonl.gz` file, or a folder of them")
+    include: tuple[str, ...] = runtime(
+        default=("**/*.jsonl", "**/*.jsonl.gz"), min_length=1, description="patterns of the files to take from a folder"
+    )
+    hidden: bool = runtime(default=False, description="take files and folders whose name begins with a dot, too")
+    id: str = runtime(default="_id", description="the field that names a record")
+    title: str | None = runtime(
+        default="title", description="the field with the title; it leads each chunk, so keep it out of `text`"
+    )
+    text: str | tuple[str, ...] = runtime(
+        default="text", description="the field with the text, or several that are joined by blank lines"
+    )
+    metadata: tuple[str, ...] | None = runtime(
+        default=None, description="the fields to keep as metadata; by default those of the record's `metadata` object"
+    )
+    format: Literal["text", "markdown"] = runtime(default="text", description="what the text is written in")
+    max_bytes: int = runtime(default=10_000_000, ge=1, description="a longer record is a failure")
+
+    @field_validator("text")
+    @classmethod
+    def _named(cls, text: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not text:
+            raise ValueError("names no field")
+        return text
+
+
+def build_jsonl(options: JsonlOptions, context: BuildContext) -> JsonlSource:
+    """The records of `options.path`."""
+    from ragkit.builtin._jsonl import JsonlSource
+
+    return JsonlSource(options)
+
+
 @hookimpl
 def ragkit_sources() -> list[Component]:
-    """`files`."""
+    """`files` and `jsonl`."""
     return [
         Component(
             "files",
@@ -68,5 +108,12 @@ def ragkit_sources() -> list[Component]:
             build_files,
             summary="a folder of text, Markdown, HTML and PDF",
             capabilities={"lists": True},
-        )
+        ),
+        Component(
+            "jsonl",
+            JsonlOptions,
+            build_jsonl,
+            summary="the records of JSONL files, such as a BEIR corpus",
+            capabilities={"lists": True},
+        ),
     ]

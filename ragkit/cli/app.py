@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ragkit.cli import index, query, setup
+from ragkit.cli import evaluate, index, query, setup
 
 app = typer.Typer(
     name="ragkit",
@@ -46,3 +46,4 @@ app.command()(index.status)
 app.add_typer(index.views_app, name="views")
 app.command()(query.search)
 app.command()(query.ask)
+app.command("eval")(evaluate.evaluate)

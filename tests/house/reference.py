@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent.parent
 PAGES = ("README.md", "docs/cli.md", "docs/configuration.md")
 COMMANDS = (
     "init", "check", "schema", "config", "plugins", "ingest", "status", "views", "views list", "views verify", "views repair",
-    "views drop", "search", "ask",
+    "views drop", "search", "ask", "eval",
 )  # fmt: skip
 FIRST_PARTY = ("ragkit", "ragkit-bm25", "ragkit-chroma", "ragkit-huggingface")
 
