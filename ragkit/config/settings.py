@@ -36,7 +36,9 @@ class Settings(BaseModel):
 
     name: str = _key("", "What this index is called; the folder's name where it is left out.", min_length=1, max_length=200)
     state: Annotated[str, BeforeValidator(_state)] = _key(
-        ".ragkit", "Where the ledger and the indexes are kept: a folder, or postgresql://… for several machines.", repr=False
+        ".ragkit",
+        "Where the ledger and the indexes are kept: a folder on a local disk. (postgresql://… is reserved, and refused so far.)",
+        repr=False,
     )
     sources: tuple[components.SourceSpec, ...] = _key(..., "Where the documents come from.", min_length=1)
     clean: tuple[components.CleanerSpec, ...] = _key(("whitespace",), "What is done to each document's text, in order.")
