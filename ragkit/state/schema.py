@@ -86,9 +86,9 @@ chunks = Table(
     Column("heading", Text, nullable=False),
     Column("lead", Text, nullable=False),
     Column("text", Text, nullable=False),
-    Index("chunks_id", "id", unique=True),
+    Index("chunks_id", "id", "chunking", "deleted", unique=True),  # covers the question which of a store's hits are alive
     Index("chunks_seq", "chunking", "seq"),
-    Index("chunks_document", "document"),
+    Index("chunks_document", "document", "chunking"),
 )
 """A chunk's last change has the number `seq`; a tombstone (`deleted`) stays until every view has passed it."""
 
