@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,9 @@ from ragkit.filters import matches
 from ragkit.words import PlainTerms, plain_terms
 
 Record = dict[str, Any]
+
+# Thai, kana, Han: CJK Unified Ideographs with extension A
+_UNSPACED = re.compile("([\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]+)")
 
 
 class MemoryStore(BasePydanticVectorStore):
@@ -151,6 +155,14 @@ class MemoryVectorStore(MemoryStore):
         records = self._load()
         return {id_: records[id_]["vector"] for id_ in ids if id_ in records}
 
+    def upsert(self, nodes: Sequence[BaseNode]) -> None:
+        with self._lock:
+            held = next(iter(self._load().values()), None)
+            lengths = [*([] if held is None else [len(held["vector"])]), *(len(node.get_embedding()) for node in nodes)]
+            for length in lengths:
+                _same_dimension(lengths[0], length)
+            super().upsert(nodes)
+
     def _record(self, node: BaseNode) -> Record:
         return {**super()._record(node), "vector": [float(value) for value in node.get_embedding()]}
 
@@ -161,12 +173,7 @@ class MemoryVectorStore(MemoryStore):
         return {id_: self._similarity(wanted, record["vector"]) for id_, record in allowed.items()}
 
     def _similarity(self, one: Sequence[float], other: Sequence[float]) -> float:
-        if len(one) != len(other):
-            raise ComponentError(
-                f"the collection has vectors of {len(other)} dimensions, the query has {len(one)}",
-                component="memory",
-                cure="run `ragkit ingest` with the embedding that is used now",
-            )
+        _same_dimension(len(other), len(one))
         if self.metric == "l2":
             return -(math.dist(one, other) ** 2)
         dot = math.fsum(map(mul, one, other))
@@ -176,7 +183,7 @@ class MemoryVectorStore(MemoryStore):
 
 
 class MemoryKeywordStore(MemoryStore):
-    """BM25 (Lucene's, k1 1.5, b 0.75) over plain words."""
+    """BM25 (Lucene's, k1 1.5, b 0.75) over plain words; of Chinese, Japanese and Thai, over pairs of characters."""
 
     is_embedding_query: bool = False
 
@@ -189,20 +196,20 @@ class MemoryKeywordStore(MemoryStore):
         return [scores.get(id_, 0.0) for id_ in ids]
 
     def terms(self, text: str) -> list[str]:
-        return plain_terms(text)
+        return [part for term in plain_terms(text) for part in _parts(term)]
 
     def idf(self, terms: Sequence[str]) -> list[float]:
         return self._weights(self._load()).idf(terms)
 
     def _record(self, node: BaseNode) -> Record:
-        return {**super()._record(node), "terms": plain_terms(node.get_content(metadata_mode=MetadataMode.NONE))}
+        return {**super()._record(node), "terms": self.terms(node.get_content(metadata_mode=MetadataMode.NONE))}
 
     def _scores(self, query: VectorStoreQuery, allowed: Mapping[str, Record], records: Mapping[str, Record]) -> dict[str, float]:
         return self._bm25(query.query_str or "", allowed, records)
 
     def _bm25(self, query: str, allowed: Mapping[str, Record], records: Mapping[str, Record]) -> dict[str, float]:
         """Robertson & Zaragoza 2009, without the constant k1 + 1; only scores above 0."""
-        asked = plain_terms(query)
+        asked = self.terms(query)
         idf = dict(zip(asked, self._weights(records).idf(asked), strict=True))
         average = sum(len(record["terms"]) for record in records.values()) / max(len(records), 1)
         scores: dict[str, float] = {}
@@ -219,6 +226,24 @@ class MemoryKeywordStore(MemoryStore):
         for record in records.values():
             counts.update(set(record["terms"]))
         return PlainTerms(counts, len(records))
+
+
+def _parts(word: str) -> Iterator[str]:
+    """A word, or of scripts that write no spaces between words, the overlapping pairs of characters."""
+    for run in _UNSPACED.split(word):
+        if not _UNSPACED.fullmatch(run) or len(run) == 1:
+            yield from [run] if run else []
+        else:
+            yield from (run[start : start + 2] for start in range(len(run) - 1))
+
+
+def _same_dimension(held: int, given: int) -> None:
+    if held != given:
+        raise ComponentError(
+            f"the collection has vectors of dimension {held}, not {given}",
+            component="memory",
+            cure="run `ragkit ingest` with the embedding that is used now",
+        )
 
 
 def _passes(id_: str, record: Record, query: VectorStoreQuery) -> bool:

@@ -1,4 +1,4 @@
-"""The store `bm25`: scores, ids, updates, and readers beside a writer."""
+"""The store `bm25`, beyond what the conformance suite tests of every store: its formulas, what waits for a flush, damage."""
 
 from __future__ import annotations
 
@@ -69,20 +69,8 @@ def test_scores_equal_bm25s_own(method: Any, context: FakeContext, node: Any, as
         assert store.score_ids(question, ids) == scores
 
 
-def test_never_returns_a_hit_of_score_0(store: Any, ask: Any) -> None:
-    ids, scores = store.search_ids(ask("fish", 100))
-    assert ids == ["a", "b"]
-    assert min(scores) > 0
-    assert store.search_ids(ask("zebra", 100)) == ([], [])
-    assert store.search_ids(ask("", 100)) == store.search_ids(ask("the of", 100)) == ([], [])
-    assert store.search_ids(ask("fish", 0)) == ([], [])
-
-
-def test_scores_given_ids_and_gives_0_to_the_rest(store: Any) -> None:
-    scores = store.score_ids("red fish", ["d", "a", "unknown", "e", "c"])
-    assert scores[0] == scores[2] == scores[3] == 0.0
-    assert scores[1] > scores[4] > 0
-    assert store.score_ids("red", []) == []
+def test_stop_words_alone_find_nothing(store: Any, ask: Any) -> None:
+    assert store.search_ids(ask("the of", 100)) == ([], [])
 
 
 def test_ties_come_in_the_order_of_the_ids(context: FakeContext, node: Any, ask: Any) -> None:
@@ -92,10 +80,8 @@ def test_ties_come_in_the_order_of_the_ids(context: FakeContext, node: Any, ask:
     assert store.search_ids(ask("same", 7))[0] == [f"n{i:02}" for i in range(7)]
 
 
-def test_the_rarer_a_term_the_more_it_weighs_and_an_unseen_one_the_most(store: Any) -> None:
-    sea, fish, unseen = store.idf([*store.terms("sea fish"), "unseen"])
-    assert fish < sea < unseen
-    assert unseen == pytest.approx(np.log(1 + 5.5 / 0.5))
+def test_an_unseen_term_weighs_as_lucene_has_it(store: Any) -> None:
+    assert store.idf(["unseen"]) == pytest.approx([np.log(1 + 5.5 / 0.5)])
 
 
 def test_an_upsert_replaces_and_a_delete_removes_at_the_next_flush(store: Any, node: Any, ask: Any) -> None:
@@ -139,31 +125,10 @@ def test_many_updates_equal_one_build(tmp_path: Path, node: Any, ask: Any) -> No
     assert unseen == known
 
 
-def test_the_last_chunk_can_go(store: Any, node: Any, ask: Any) -> None:
-    store.delete_nodes(list(TEXTS))
-    store.flush()
-    assert (store.count(), store.search_ids(ask("fish")), store.score_ids("fish", ["a"])) == (0, ([], []), [0.0])
-    store.upsert([node("a", "fish again")])
-    store.flush()
-    assert store.search_ids(ask("fish"))[0] == ["a"]
-
-
-def test_the_mark_is_kept_and_dropped_with_the_index(store: Any, context: FakeContext) -> None:
-    assert store.marker() is None
+def test_a_dropped_index_leaves_no_file(store: Any, context: FakeContext) -> None:
     store.mark({"owner": "uuid"})
-    assert ragkit_bm25.build_store(BM25Options(), context).marker() == {"owner": "uuid"}
     store.drop()
     assert (store.marker(), store.count(), list(context.folder.iterdir())) == (None, 0, [])
-
-
-def test_another_store_sees_what_was_flushed(store: Any, context: FakeContext, node: Any, ask: Any) -> None:
-    reader = ragkit_bm25.build_store(BM25Options(), context)
-    assert reader.search_ids(ask("fish"))[0] == ["a", "b"]
-    store.upsert([node("b", "no more")])
-    store.flush()
-    assert reader.search_ids(ask("fish"))[0] == ["a"]
-    store.drop()
-    assert reader.search_ids(ask("fish")) == ([], [])
 
 
 def test_other_options_are_refused(store: Any, context: FakeContext) -> None:

@@ -46,36 +46,3 @@ def test_a_kill_leaves_a_whole_index(boundary: str, words: str, tmp_path: Path, 
     assert len(store.search_ids(ask("new", 100))[0]) == 20
     assert store.search_ids(ask("old", 100)) == ([], [])
     assert len(list(tmp_path.glob("index-*"))) == 1
-
-
-@pytest.mark.kill
-def test_a_reader_in_another_process_sees_each_flush(tmp_path: Path, node: Any) -> None:
-    script = f"""
-        import sys
-        from pathlib import Path
-        from llama_index.core.vector_stores.types import VectorStoreQuery
-        from ragkit.testing import build_context
-        import ragkit_bm25
-        store = ragkit_bm25.build_store(ragkit_bm25.BM25Options(), build_context(Path({str(tmp_path)!r})))
-        for line in sys.stdin:
-            print(*store.search_ids(VectorStoreQuery(query_str=line, similarity_top_k=9))[0], flush=True)
-    """
-    command = [sys.executable, "-c", textwrap.dedent(script)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
-        assert reader.stdin is not None
-        assert reader.stdout is not None
-
-        def answer(question: str) -> str:
-            print(question, file=reader.stdin, flush=True)
-            return reader.stdout.readline().strip()
-
-        store = ragkit_bm25.build_store(BM25Options(), build_context(tmp_path))
-        assert answer("fish") == ""
-        store.upsert([node("a", "one fish"), node("b", "two birds")])
-        store.flush()
-        assert answer("fish") == "a"
-        store.upsert([node("b", "two fish fish")])
-        store.delete_nodes(["a"])
-        store.flush()
-        assert answer("fish") == "b"
-        reader.stdin.close()

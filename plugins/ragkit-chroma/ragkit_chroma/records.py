@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,6 +12,8 @@ if TYPE_CHECKING:
 
 DOCUMENT = "_document"
 """The metadata key with the id of the document that a chunk comes from."""
+MORE = "_more"
+"""The metadata key with the fields that Chroma cannot keep as they are, as JSON."""
 MARK = "ragkit:"
 """What the keys of ragkit's mark begin with in the collection's own metadata."""
 
@@ -18,12 +23,35 @@ _LARGEST = 2**63 - 1
 def values(node: BaseNode) -> dict[str, Any]:
     """The node's metadata as Chroma can keep it, with its document's id.
 
-    None, NaN and empty lists are left out; a list of several types becomes strings; nested values are left out.
+    What Chroma has no type for (nested values, lists of several types, NaN, some names) goes into one field as JSON, so that
+    filters find it. A large integer is there in both forms, as its nearest float for comparisons. None is left out.
     """
-    kept = {key: value for key, item in node.metadata.items() if _name(key) and (value := _value(item)) is not None}
+    kept: dict[str, Any] = {}
+    more: dict[str, Any] = {}
+    for key, item in node.metadata.items():
+        value = _value(item) if filterable(key) else None
+        if value is not None:
+            kept[key] = value
+        if item is not None and value != item:
+            more[key] = item
+    if more:
+        kept[MORE] = json.dumps(more, ensure_ascii=False, default=str)
     if node.ref_doc_id:
         kept[DOCUMENT] = node.ref_doc_id
     return kept or {DOCUMENT: ""}
+
+
+def fields(record: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The metadata that a record was made of; numbers of a list may have become floats."""
+    if not record:
+        return {}
+    own = {key: value for key, value in record.items() if key not in (DOCUMENT, MORE)}
+    return {**own, **json.loads(record[MORE])} if MORE in record else own
+
+
+def filterable(key: str) -> bool:
+    """Whether Chroma can keep a field under this name, and filter by it."""
+    return bool(key) and key not in (DOCUMENT, MORE) and not key.startswith(("$", "#", "chroma:"))
 
 
 def plain(node: BaseNode) -> str:
@@ -33,24 +61,29 @@ def plain(node: BaseNode) -> str:
     return node.get_content(metadata_mode=MetadataMode.NONE)
 
 
-def _name(key: str) -> bool:
-    return bool(key) and not key.startswith(("$", "#", "chroma:"))
-
-
 def _value(item: Any) -> Any:
+    """As Chroma's own types, or None where there is none for it."""
     if isinstance(item, bool | str):
         return item
     if isinstance(item, int):
-        return item if abs(item) <= _LARGEST else float(item)
+        return item if abs(item) <= _LARGEST else _float(item)
     if isinstance(item, float):
-        return None if item != item else item  # noqa: PLR0124  NaN alone differs from itself
-    if isinstance(item, list | tuple):
-        return _list([member for member in map(_value, item) if member is not None and not isinstance(member, list)])
+        return item if math.isfinite(item) else None
+    if isinstance(item, list):
+        return _list([_value(member) for member in item])
     return None
 
 
+def _float(item: int) -> float | None:
+    try:
+        return float(item)
+    except OverflowError:
+        return None
+
+
 def _list(members: list[Any]) -> list[Any] | None:
-    if len({type(member) for member in members}) > 1:
-        numbers = all(isinstance(member, int | float) and not isinstance(member, bool) for member in members)
-        members = [float(member) if numbers else str(member) for member in members]
-    return members or None
+    """Chroma's lists have members of one type, and at least one."""
+    kinds = {type(member) for member in members}
+    if kinds == {int, float}:
+        return [float(member) for member in members]
+    return members if len(kinds) == 1 and kinds <= {str, int, float, bool} else None

@@ -26,12 +26,15 @@ from ragkit.components import Hits
 from ragkit.errors import ComponentError
 from ragkit.filters import matches
 from ragkit_chroma.leftovers import remove_orphans
-from ragkit_chroma.records import DOCUMENT, MARK, plain, values
+from ragkit_chroma.records import DOCUMENT, MARK, fields, plain, values
 from ragkit_chroma.similarity import SPACES, exact, similarity
 from ragkit_chroma.where import translate
 
 if TYPE_CHECKING:
     from ragkit_chroma import ChromaOptions
+
+_TIES = 1_000
+"""So many hits beyond those wanted are fetched for the sake of a stable order among equal ones."""
 
 
 class ChromaStore(ChromaVectorStore):
@@ -178,7 +181,7 @@ class ChromaStore(ChromaVectorStore):
             with _told():
                 answer = self._chroma.get(ids=batch, include=["metadatas", "documents"])
             rows = zip(answer["ids"], answer["documents"], answer["metadatas"], strict=True)
-            nodes.extend(_node(id_, text, metadata) for id_, text, metadata in rows if matches(filters, metadata or {}))
+            nodes.extend(_node(id_, text, metadata) for id_, text, metadata in rows if matches(filters, fields(metadata)))
         return nodes
 
     def clear(self) -> None:
@@ -198,20 +201,23 @@ class ChromaStore(ChromaVectorStore):
     # How
 
     def _search(self, query: VectorStoreQuery, include: list[str]) -> tuple[list[str], list[float], list[dict[str, Any]]]:
-        """Search in Chroma; what its filters cannot say is judged here, over ever more candidates until `k` are found."""
+        """Search in Chroma; what its filters cannot say is judged here, over ever more candidates until `k` are found.
+
+        Equal hits come in the order of their ids. Chroma leaves to chance which of them it returns: all are fetched.
+        """
         if query.query_embedding is None:
             raise ComponentError("chroma is asked by a vector, and the query has none", component="chroma")
         where, whole = translate(query.filters, query.doc_ids)
         only = self._known(query.node_ids) if query.node_ids else None
         wanted = query.similarity_top_k if only is None else min(query.similarity_top_k, len(only))
-        asked = wanted if whole else 4 * wanted
-        fields = include if whole else list({*include, "metadatas"})
+        # One more than wanted shows whether the last hit has equals that were cut off.
+        asked = wanted + 1 if whole else 4 * wanted
+        wide = include if whole else list({*include, "metadatas"})
         while wanted > 0:
-            ids, scores, rows = self._ask(query.query_embedding, asked, where, only, fields)
-            if whole:
-                return ids, scores, rows
-            kept = [i for i, row in enumerate(rows) if matches(query.filters, row["metadatas"] or {})][:wanted]
-            if len(kept) == wanted or len(ids) < asked:
+            ids, scores, rows = self._ask(query.query_embedding, asked, where, only, wide)
+            passing = [i for i, row in enumerate(rows) if whole or matches(query.filters, fields(row["metadatas"]))]
+            kept = passing[:wanted]
+            if len(ids) < asked or (len(kept) == wanted and (scores[kept[-1]] > scores[-1] or asked > _TIES + 4 * wanted)):
                 return [ids[i] for i in kept], [scores[i] for i in kept], [rows[i] for i in kept]
             asked *= 4
         return [], [], []
@@ -235,7 +241,7 @@ class ChromaStore(ChromaVectorStore):
                     ids = [*ids, *more["ids"]]
                     scores = [*scores, *exact(self._metric, vector, more["embeddings"])]
                     rows += [{field: more[field][i] for field in include} for i in range(len(more["ids"]))]
-        order = sorted(range(len(ids)), key=lambda i: -scores[i])[:k]
+        order = sorted(range(len(ids)), key=lambda i: (-scores[i], ids[i]))[:k]
         return [ids[i] for i in order], [scores[i] for i in order], [rows[i] for i in order]
 
     def _known(self, ids: Sequence[str]) -> list[str]:
@@ -268,9 +274,8 @@ def _told() -> Iterator[None]:
 
 
 def _node(id_: str, text: str | None, metadata: Mapping[str, Any] | None) -> TextNode:
-    fields = dict(metadata or {})
-    document = fields.pop(DOCUMENT, None)
-    node = TextNode(id_=id_, text=text or "", metadata=fields)
+    document = (metadata or {}).get(DOCUMENT)
+    node = TextNode(id_=id_, text=text or "", metadata=fields(metadata))
     if document is not None:
         node.relationships[NodeRelationship.SOURCE] = RelatedNodeInfo(node_id=str(document))
     return node

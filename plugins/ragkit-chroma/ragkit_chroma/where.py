@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ragkit_chroma.records import DOCUMENT
+from ragkit_chroma.records import DOCUMENT, filterable
 
 if TYPE_CHECKING:
     from llama_index.core.vector_stores.types import MetadataFilters
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 Where = dict[str, Any]
 
 _ORDER = {">": "$gt", ">=": "$gte", "<": "$lt", "<=": "$lte"}
+_EXACT = 2**53
+"""Up to here every integer is a float: beyond, Chroma's comparisons and Python's differ."""
 _OPPOSITE = {"==": "!=", "!=": "==", "in": "nin", "nin": "in"}
 
 
@@ -63,10 +65,10 @@ def _filters(filters: Any) -> Where | None:
 
 def _one(key: str, operator: str, value: Any) -> Where | None:
     """One comparison, or None where Chroma has none that means the same."""
-    if not key or key.startswith(("$", "#", "chroma:")):
+    if not filterable(key):
         return None
     if operator in _ORDER:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
+        number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _EXACT
         return {key: {_ORDER[operator]: value}} if number else None
     if operator in ("==", "!="):
         return None if isinstance(value, list) else _among(key, operator == "==", [value])
@@ -80,7 +82,7 @@ def _among(key: str, inside: bool, values: list[Any]) -> Where | None:
     strings = [value for value in values if isinstance(value, str)]
     numbers = [float(value) for value in values if isinstance(value, int | float)]
     truths = [bool(number) for number in numbers if number in (0.0, 1.0)]
-    if not values or len(strings) + len(numbers) < len(values) or any(abs(number) > 2**53 for number in numbers):
+    if not values or len(strings) + len(numbers) < len(values) or any(abs(number) > _EXACT for number in numbers):
         return None
     operator = "$in" if inside else "$nin"
     parts = [{key: {operator: group}} for group in (strings, numbers, truths) if group]
