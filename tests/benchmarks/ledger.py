@@ -1,0 +1,78 @@
+"""What a query costs in the ledger: which hits are alive, and reading the texts of the last ones.
+
+    python tests/benchmarks/ledger.py --chunks 100000
+
+Fills a ledger in a temporary folder with documents of 10 chunks each and prints median and 95th percentile of 200 calls, in
+milliseconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ragkit.state import documents as table
+from ragkit.state.documents import NewChunk, NewDocument
+from ragkit.state.generations import Generations, Wanted, WantedView
+from ragkit.state.hashing import chunk_id, digest, document_id
+from ragkit.state.ledger import Ledger
+from ragkit.state.reader import Reader
+
+PER_DOCUMENT = 10
+WANTED = Wanted("c" * 32, WantedView("vector", "none", "server", "v" * 32), WantedView("keyword", "none", "server", "k" * 32))
+
+
+def fill(ledger: Ledger, chunking: int, count: int) -> None:
+    """Documents of ten chunks of about 900 characters each."""
+    for start in range(0, count // PER_DOCUMENT, 500):
+        with ledger.write() as connection:
+            for number in range(start, min(start + 500, count // PER_DOCUMENT)):
+                texts = [f"document {number}, part {part}: " + "words " * 145 for part in range(PER_DOCUMENT)]
+                identity, text = document_id("benchmark", str(number)), "\n".join(texts)
+                new = NewDocument(identity, "benchmark", str(number), text, "", {}, digest(text), digest(""), None)
+                chunks = [
+                    NewChunk(
+                        id=chunk_id(identity, "c", piece, 0), ordinal=part, text=piece, lead="", heading="", start=None, end=None,
+                        page=None, truncated=False, input_hash=digest(piece), payload_hash=digest(""),
+                    )
+                    for part, piece in enumerate(texts)
+                ]  # fmt: skip
+                table.replace_chunks(connection, chunking, identity, table.store(connection, new), chunks)
+
+
+def timed(call: Callable[[], object], runs: int = 200) -> str:
+    """Median and 95th percentile of a call."""
+    taken = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        call()
+        taken.append((time.perf_counter() - started) * 1000)
+    return f"{statistics.median(taken):8.3f} {sorted(taken)[int(0.95 * runs)]:8.3f}"
+
+
+def main() -> None:
+    """Fill a ledger and ask it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--chunks", type=int, default=100_000)
+    chance = random.Random(1)
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder))
+        generation = Generations(ledger, "benchmark").ensure(WANTED)
+        fill(ledger, generation.chunking, parser.parse_args().chunks)
+        reader = Reader(ledger, generation)
+        ids = [chunk.id for chunk in reader.all()]
+        print(f"{len(ids):,} chunks         median      p95  ms")
+        print(f"which of 100 are alive {timed(lambda: reader.alive(chance.sample(ids, 100)))}")
+        print(f"texts of 5             {timed(lambda: reader.chunks(chance.sample(ids, 5)))}")
+        print(f"texts of 100           {timed(lambda: reader.chunks(chance.sample(ids, 100)))}")
+        print(f"neighbours of one      {timed(lambda: reader.neighbours(chance.choice(ids), 1, 1))}")
+        ledger.close()
+
+
+if __name__ == "__main__":
+    main()
