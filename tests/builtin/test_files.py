@@ -20,7 +20,7 @@ from ragkit.errors import DocumentError, DocumentGone, SourceError
 
 
 def source(path: Path, **options: Any) -> FilesSource:
-    (component,) = ragkit_sources()
+    (component,) = [offered for offered in ragkit_sources() if offered.name == "files"]
     built = component.build(FilesOptions(path=path, **options), None)  # type: ignore[arg-type]
     assert isinstance(built, ListsEntries)
     assert isinstance(built, FilesSource)
