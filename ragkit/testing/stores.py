@@ -6,6 +6,7 @@ import json
 import math
 import re
 import threading
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from operator import mul
@@ -126,9 +127,9 @@ class MemoryStore(BasePydanticVectorStore):
         best = sorted(scores, key=lambda id_: -scores[id_])[: query.similarity_top_k]
         return best, [scores[id_] for id_ in best]
 
+    @abstractmethod
     def _scores(self, query: VectorStoreQuery, allowed: Mapping[str, Record], records: Mapping[str, Record]) -> dict[str, float]:
         """The score of each hit among `allowed`; `records` is everything there is."""
-        raise NotImplementedError
 
     def _record(self, node: BaseNode) -> Record:
         metadata = {key: value for key, value in node.metadata.items() if value is not None}

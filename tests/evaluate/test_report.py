@@ -100,4 +100,7 @@ def test_it_is_drawn_within_its_bounds() -> None:
 
 def test_a_single_question_and_none_that_is_bad() -> None:
     one = replace(evaluation(queries=1), worst=(), metrics={"ndcg@10": Estimate(1.0, None, 1)})
-    Page(render(one, compare(one, one)))
+    text = render(one, compare(one, one))
+    Page(text)
+    assert "ndcg@10" in text.lower()
+    assert ">nan" not in text.lower()
