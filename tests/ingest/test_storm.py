@@ -17,7 +17,7 @@ import pytest
 from projects import Project
 
 EDITION = re.compile(r"page (\d+) in edition (\d+)\.")
-PAGES, ROUNDS, THREADS, PAUSE_S = 60, 10, 6, 0.04
+PAGES, ROUNDS, THREADS, PAUSE_S = 60, 10, 8, 0.04
 LAG_S = 0.3
 
 
