@@ -33,6 +33,7 @@ from ragkit.components.protocols import (
     ScoresIds,
     SearchesIds,
     Stage,
+    TellsFilters,
     Tokenizer,
     Upserts,
     WeighsTerms,
@@ -42,6 +43,6 @@ __all__ = [
     "AnswererSpec", "BuildContext", "ChunkerSpec", "CleanerSpec", "Component", "ConfigPath", "Counts", "Drops",
     "EmbeddingSpec", "Entry", "Flushes", "Hits", "KeywordStoreSpec", "Kind", "LLMSpec", "Leg", "ListsEntries",
     "ListsIds", "Marks", "Nested", "Options", "RerankerSpec", "RetrieverSpec", "ReturnsVectors", "Role", "Run",
-    "ScoresIds", "SearchesIds", "SourceSpec", "Spec", "Stage", "Tokenizer", "Upserts", "VectorStoreSpec",
+    "ScoresIds", "SearchesIds", "SourceSpec", "Spec", "Stage", "TellsFilters", "Tokenizer", "Upserts", "VectorStoreSpec",
     "WeighsTerms", "identity", "runtime", "secret",
 ]  # fmt: skip

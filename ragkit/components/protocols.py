@@ -87,6 +87,14 @@ class SearchesIds(Protocol):
 
 
 @runtime_checkable
+class TellsFilters(Protocol):
+    """A store that evaluates some filters itself and others by looking at a bounded number of candidates, one by one."""
+
+    def evaluates(self, filters: MetadataFilters) -> bool:
+        """Whether the store's own engine evaluates all of `filters`; where not, the trace says so."""
+
+
+@runtime_checkable
 class ReturnsVectors(Protocol):
     """A vector store that returns what it holds."""
 
