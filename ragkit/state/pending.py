@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from ragkit.state.hashing import canonical, digest
+from ragkit.state.hashing import canonical, digest, id_text
 from ragkit.state.schema import chunks, documents
 
 
@@ -39,10 +38,10 @@ def pending(connection: Connection, chunking: int, applied: int, limit: int) -> 
     )
     return [
         PendingChunk(
-            id=str(uuid.UUID(bytes=row.id)),
+            id=id_text(row.id),
             seq=row.seq,
             deleted=row.deleted,
-            document_id=str(uuid.UUID(bytes=row.document_id)),
+            document_id=id_text(row.document_id),
             input=embedded_input(row.lead, row.text),
             payload=payload(json.loads(row.metadata), row.source, row.uri, row.title, row.heading, row.page),
         )

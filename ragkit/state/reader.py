@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, func, select
 
+from ragkit.state.hashing import id_bytes, id_text
 from ragkit.state.ledger import Ledger
 from ragkit.state.records import ChunkRecord, DocumentRecord, GenerationRecord
 from ragkit.state.schema import chunks, documents
@@ -31,7 +32,7 @@ class Reader:
         with self._ledger.read() as connection:
             for batch in _batches(_bytes(ids)):
                 query = select(chunks.c.id, chunks.c.key).where(chunks.c.id.in_(batch), self._alive)
-                found.update((str(uuid.UUID(bytes=row[0])), row[1]) for row in connection.execute(query))
+                found.update((id_text(row[0]), row[1]) for row in connection.execute(query))
         return found
 
     def chunks(self, ids: Sequence[str]) -> list[ChunkRecord]:
@@ -39,9 +40,8 @@ class Reader:
         found: dict[str, ChunkRecord] = {}
         with self._ledger.read() as connection:
             for batch in _batches(_bytes(ids)):
-                for row in connection.execute(self._select(chunks.c.id.in_(batch))):
-                    record = _record(row)
-                    found[record.id] = record
+                records = map(_record, connection.execute(self._select(chunks.c.id.in_(batch))))
+                found.update((record.id, record) for record in records)
         return [found[item] for item in ids if item in found]
 
     def neighbours(self, chunk_id: str, before: int, after: int) -> list[ChunkRecord]:
@@ -60,7 +60,7 @@ class Reader:
         query = select(chunks.c.parent).where(chunks.c.id == uuid.UUID(chunk_id).bytes, self._alive)
         with self._ledger.read() as connection:
             parent = connection.execute(query).scalar()
-        found = self.chunks([str(uuid.UUID(bytes=parent))]) if parent else []
+        found = self.chunks([id_text(parent)]) if parent else []
         return found[0] if found else None
 
     def document(self, document_id: str) -> DocumentRecord | None:
@@ -116,29 +116,22 @@ class Reader:
 
 
 def _record(row: Row[Any]) -> ChunkRecord:
+    key, raw, ordinal, text, start, end, heading, page, document, source, uri, title, metadata = row
     return ChunkRecord(
-        key=row.key, id=str(uuid.UUID(bytes=row.id)), document_id=str(uuid.UUID(bytes=row.document_id)), source=row.source,
-        uri=row.uri, title=row.title, ordinal=row.ordinal, text=row.text, start=row.start, end=row.end, heading=row.heading,
-        page=row.page, metadata=json.loads(row.metadata),
-    )  # fmt: skip
+        key, id_text(raw), id_text(document), source, uri, title, ordinal, text, start, end, heading, page, json.loads(metadata)
+    )
 
 
 def _document(row: Row[Any], *, text: bool = True) -> DocumentRecord:
     return DocumentRecord(
-        key=row.key, id=str(uuid.UUID(bytes=row.id)), source=row.source, uri=row.uri, title=row.title,
+        key=row.key, id=id_text(row.id), source=row.source, uri=row.uri, title=row.title,
         metadata=json.loads(row.metadata), text=zlib.decompress(row.text).decode() if text else "",
     )  # fmt: skip
 
 
 def _bytes(ids: Sequence[str]) -> list[bytes]:
     """Ids as the ledger keeps them; what is no UUID cannot be one of its chunks."""
-    found: list[bytes] = []
-    for item in ids:
-        try:
-            found.append(uuid.UUID(item).bytes)
-        except ValueError:
-            continue
-    return found
+    return [raw for raw in map(id_bytes, ids) if raw is not None]
 
 
 def _batches(ids: list[bytes]) -> Iterator[list[bytes]]:

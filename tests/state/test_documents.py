@@ -172,3 +172,16 @@ def test_the_reader_leaves_out_the_dead_and_the_unknown(book: Book) -> None:
     asked = [ids[2], str(uuid.uuid4()), ids[1], "no uuid at all", ids[0]]
     assert [chunk.text for chunk in reader.chunks(asked)] == ["three", "one"]
     assert set(reader.alive(asked)) == {ids[0], ids[2]}
+
+
+def test_ids_are_the_same_text_and_bytes_as_uuids() -> None:
+    import uuid
+
+    from ragkit.state.hashing import id_bytes, id_text
+
+    for seed in range(50):
+        known = uuid.uuid5(uuid.NAMESPACE_URL, str(seed))
+        assert id_text(known.bytes) == str(known)
+        assert id_bytes(str(known)) == known.bytes
+    for text in ("", "n1", "not-a-uuid-at-all", "ab" * 15, "ab" * 17, "zz" * 16):
+        assert id_bytes(text) is None
