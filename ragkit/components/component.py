@@ -23,8 +23,9 @@ class Component:
 
     `build(options, context)` gets validated options and returns the LlamaIndex type of its kind; heavy imports belong
     inside it. `capabilities` says as data what the component can do; the host refuses settings that ask for more, and
-    the conformance kit tests that the claims are true. `version` is raised by the author whenever the same options and
-    input begin to give another result; it is part of the index's fingerprint.
+    the conformance kit tests that the claims are true. `adapt(options)` returns what the options change about them (a
+    server's `processes` instead of a folder's); what it leaves out stays as declared. `version` is raised by the author
+    whenever the same options and input begin to give another result; it is part of the index's fingerprint.
 
     Two callables are for embeddings alone. `identity(options, context)` returns what identifies the model beyond
     its options (the hash of its weights, pooling, prompts, maximum length); `tokenizer(options, context)` returns the
@@ -39,6 +40,7 @@ class Component:
     version: int = 1
     identity: Callable[[Any, BuildContext], str] | None = None
     tokenizer: Callable[[Any, BuildContext], Tokenizer] | None = None
+    adapt: Callable[[Any], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,12 @@ class Spec:
     def use(self) -> str:
         """The component's name, as the YAML's `use` has it."""
         return self.component.name
+
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        """What the component can do with these options."""
+        adapt = self.component.adapt
+        return {**self.component.capabilities, **(adapt(self.options) if adapt else {})}
 
     def identity(self) -> dict[str, Any]:
         """What makes this choice another index: component, its version and its identity options."""

@@ -16,6 +16,7 @@ from ragkit.config.messages import MASK, Finding, Loc, carried, checked, joined,
 from ragkit.config.reader import Mark, Parts, Place
 from ragkit.config.settings import DEFAULTS, Config, Settings, opened
 from ragkit.errors import PluginError, Problem
+from ragkit.filters import Filter, operators
 from ragkit.host import NAMED_KINDS, Host, label
 
 _UPLOADS = "uploads"
@@ -32,6 +33,8 @@ def validate(
     settings, found = checked(Settings, values, context, secrets={"state"})
     for kind in (Kind.SOURCE, Kind.RERANKER):
         found += _repeated(data, places, kind, host)
+    if settings and settings.filter:
+        found += _deaf(settings.retriever, settings.filter, ("retriever",))
     return Config.model_construct(**dict(settings)) if settings else None, _placed(data, places, found)
 
 
@@ -44,7 +47,8 @@ def _resolve(host: Host, kind: Kind, value: Any, context: Mapping[str, Any]) -> 
         secret = values[key].get_secret_value() if isinstance(values[key], SecretStr) else str(values[key])
         if len(secret) > 3:
             found = [replace(one, message=one.message.replace(secret, MASK)) for one in found]
-    if "llm" in component.capabilities.get("needs", ()) and not context["has_llm"]:
+    capabilities = Spec(kind, component, options, name).capabilities if options is not None else component.capabilities
+    if "llm" in capabilities.get("needs", ()) and not context["has_llm"]:
         found.append(Finding(("use",), f"{component.name} needs a language model; name one under 'llm'"))
     if kind is Kind.SOURCE and name == _UPLOADS != component.name:
         found.append(Finding(("name",), f"{_UPLOADS!r} is the name of what is uploaded in the chat; choose another"))
@@ -105,6 +109,22 @@ def _repeated(data: Mapping[str, Any], places: Mapping[Parts, Place], kind: Kind
             mark = places.get((key, str(first)), Place()).value
             where = f" ({mark.file}:{mark.line}:{mark.column})" if mark.line else ""
             yield Finding((key, at), f"is called {name!r} like {key}.{first}{where}; give one of them another `name`")
+
+
+def _deaf(spec: Spec, wanted: Filter, loc: Loc) -> Iterator[Finding]:
+    """Retrievers, at any depth, whose capability `filters` lacks what `wanted` asks."""
+    known = spec.capabilities.get("filters")
+    lacking = sorted(operators(wanted) - set(known)) if isinstance(known, list | tuple | set | frozenset) else []
+    if lacking or known is False:
+        what = f"cannot filter by {', '.join(lacking)}" if known else "cannot filter"
+        cure = "remove 'filter', or use dense, keyword or hybrid over the stores"
+        yield Finding((*loc, "use"), f"{spec.use} {what}, and 'filter' asks for it; {cure}")
+    for key in type(spec.options).model_fields:
+        value = getattr(spec.options, key)
+        inner = enumerate(value) if isinstance(value, list | tuple) else [(None, value)]
+        for at, one in inner:
+            if isinstance(one, Spec) and one.kind is Kind.RETRIEVER:
+                yield from _deaf(one, wanted, (*loc, key) if at is None else (*loc, key, at))
 
 
 def _placed(data: Mapping[str, Any], places: Mapping[Parts, Place], found: list[Finding]) -> list[Problem]:

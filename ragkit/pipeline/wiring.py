@@ -44,7 +44,7 @@ class Wiring:
         if self._tokenizer is None:
             spec = self.config.embedding
             make = spec.component.tokenizer
-            limit = spec.component.capabilities.get("max_tokens")
+            limit = spec.capabilities.get("max_tokens")
             self._tokenizer = make(spec.options, self.context(spec)) if make else WordTokenizer(limit, 0)
         return self._tokenizer
 
@@ -95,7 +95,7 @@ class Wiring:
                 cure=f"use a configuration with `{record.kind}_store: {record.component}` to reach it",
             )
         folder = self._ledger.folder / "views" / record.collection
-        return StoreAdapter(self.build(spec, folder=folder, collection=record.collection), spec.component)
+        return StoreAdapter(self.build(spec, folder=folder, collection=record.collection), spec)
 
     def context(self, spec: Spec, *, folder: Path | None = None, collection: str = "", offered: Offered | None = None) -> Context:
         """What a component is given."""
@@ -125,7 +125,7 @@ class Wiring:
 
 
 def _view(kind: str, store: Spec, identity: Sequence[Any]) -> WantedView:
-    return WantedView(kind, store.use, str(store.component.capabilities.get("processes", "one")), fingerprint(list(identity)))
+    return WantedView(kind, store.use, str(store.capabilities.get("processes", "one")), fingerprint(list(identity)))
 
 
 def _slug(name: str, length: int = 40) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ragkit.components import (
-    Component,
     Counts,
     Drops,
     Flushes,
@@ -16,22 +15,24 @@ from ragkit.components import (
     ReturnsVectors,
     ScoresIds,
     SearchesIds,
+    Spec,
+    TellsFilters,
     Upserts,
 )
 from ragkit.errors import ComponentError
 
 if TYPE_CHECKING:
     from llama_index.core.schema import BaseNode
-    from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQuery
+    from llama_index.core.vector_stores.types import BasePydanticVectorStore, MetadataFilters, VectorStoreQuery
 
 
 class StoreAdapter:
     """A LlamaIndex store as ragkit uses it. What the store cannot do gives None, and `lacks` names it."""
 
-    def __init__(self, store: BasePydanticVectorStore, component: Component) -> None:
+    def __init__(self, store: BasePydanticVectorStore, spec: Spec) -> None:
         self.store = store
-        self.name = component.name
-        self.capabilities: Mapping[str, Any] = component.capabilities
+        self.name = spec.use
+        self.capabilities: Mapping[str, Any] = spec.capabilities
 
     def lacks(self, *protocols: type) -> list[str]:
         """The names of those of `protocols` that the store does not offer."""
@@ -44,6 +45,10 @@ class StoreAdapter:
         result = self.store.query(query)
         ids = list(result.ids or [node.node_id for node in result.nodes or []])
         return ids, [float(score) for score in result.similarities or [0.0] * len(ids)]
+
+    def evaluates(self, filters: MetadataFilters) -> bool:
+        """Whether the store's engine evaluates filters that the store takes; one that does not tell is taken to do so."""
+        return self.store.evaluates(filters) if isinstance(self.store, TellsFilters) else True
 
     def vectors(self, ids: Sequence[str]) -> Mapping[str, Sequence[float]] | None:
         """The stored vectors of those of `ids` that are there, or None where the store gives none back."""

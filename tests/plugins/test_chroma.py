@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import pytest
 from llama_index.core.vector_stores.types import VectorStoreQuery
 
 import ragkit_chroma
-from ragkit.components import Counts, Drops, ListsIds, Marks, ReturnsVectors, SearchesIds, Upserts
+from ragkit.components import Counts, Drops, ListsIds, Marks, ReturnsVectors, SearchesIds, TellsFilters, Upserts
 from ragkit.errors import ComponentError
 from ragkit.testing import FakeContext, build_context
 from ragkit_chroma import ChromaOptions
+from ragkit_chroma.places import Folder, Limits
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def store(context: FakeContext) -> Iterator[Any]:
 
 
 def test_offers_the_protocols(store: Any) -> None:
-    for protocol in (SearchesIds, ReturnsVectors, ListsIds, Counts, Upserts, Drops, Marks):
+    for protocol in (SearchesIds, TellsFilters, ReturnsVectors, ListsIds, Counts, Upserts, Drops, Marks):
         assert isinstance(store, protocol)
 
 
@@ -53,7 +55,7 @@ def test_ef_search_can_change_without_a_new_index(tmp_path: Path, node: Any, ask
 
 
 def test_batches_larger_than_chroma_takes(store: Any, node: Any, ask: Any) -> None:
-    store._batch = 7
+    store._limits = Limits(records=7)
     store.upsert([node(f"n{i:02}", f"text {i}") for i in range(30)])
     assert sorted(store.ids()) == [f"n{i:02}" for i in range(30)]
     assert len(store.vectors([f"n{i:02}" for i in range(30)])) == 30
@@ -72,6 +74,14 @@ def test_metadata_of_every_type_comes_back(store: Any, node: Any, ask: Any) -> N
     store.upsert([node("a", "text", i=4)])
     (kept,) = store.get_nodes(["a"])
     assert kept.metadata == {"i": 4}
+
+
+def test_dates_are_texts(store: Any, node: Any, ask: Any) -> None:
+    from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
+
+    store.upsert([node("a", day=date(2024, 5, 1)), node("b", day="2024-05-02")])
+    asked = MetadataFilters(filters=[MetadataFilter(key="day", value="2024-05-01")])
+    assert store.search_ids(ask([1.0] * 16, filters=asked))[0] == ["a"]
 
 
 def test_large_integers_are_compared_exactly(store: Any, node: Any, ask: Any) -> None:
@@ -112,11 +122,45 @@ def test_text_is_kept_only_when_asked(tmp_path: Path, node: Any, ask: Any) -> No
         store.close()
 
 
+def test_tells_which_filters_chroma_evaluates(store: Any) -> None:
+    from llama_index.core.vector_stores.types import FilterOperator, MetadataFilter, MetadataFilters
+
+    def one(operator: str, value: Any, key: str = "year") -> MetadataFilters:
+        return MetadataFilters(filters=[MetadataFilter(key=key, value=value, operator=FilterOperator(operator))])
+
+    assert store.evaluates(one("==", "a"))
+    assert store.evaluates(one(">=", 2020))
+    assert not store.evaluates(one(">=", "2020-01-01"))
+    assert not store.evaluates(one("contains", "a"))
+    assert not store.evaluates(one("==", "a", "$year"))
+
+
 def test_restricts_to_given_chunks_and_documents(store: Any, node: Any, ask: Any) -> None:
     store.upsert([node(f"n{i}", f"word{i}", document=f"d{i % 2}") for i in range(6)])
     question = [1.0] * 16
     assert sorted(store.search_ids(ask(question, node_ids=["n1", "n2", "unknown"]))[0]) == ["n1", "n2"]
     assert sorted(store.search_ids(ask(question, doc_ids=["d1"]))[0]) == ["n1", "n3", "n5"]
+    assert store.search_ids(ask(question, node_ids=["n1", "n2"], doc_ids=["d1"]))[0] == ["n1"]
+
+
+def test_restricts_to_more_chunks_than_a_request_takes(store: Any, node: Any, ask: Any) -> None:
+    store._limits = Limits(records=7)
+    store.upsert([node(f"n{i:02}", vector=[1.0, float(i)]) for i in range(60)])
+    asked = [f"n{i:02}" for i in range(1, 60, 2)]
+    assert store.search_ids(ask([1.0, 0.0], 4, node_ids=asked))[0] == asked[:4]
+    assert sorted(store.search_ids(ask([1.0, 0.0], 1_000, node_ids=asked))[0]) == asked
+
+
+def test_a_folder_that_chroma_cannot_read(tmp_path: Path) -> None:
+    for name in ("a file", "a folder"):
+        path = tmp_path / name
+        if name == "a folder":
+            path.mkdir()
+            (path / "chroma.sqlite3").write_bytes(b"no database" * 1000)
+        else:
+            path.write_text("a file")
+        with pytest.raises(ComponentError, match=rf"Chroma cannot open its folder .*{name}(.|\n)*written by this version"):
+            Folder(path)
 
 
 def test_a_collection_of_somebody_else_has_no_mark(store: Any) -> None:
@@ -126,7 +170,7 @@ def test_a_collection_of_somebody_else_has_no_mark(store: Any) -> None:
 
 def test_a_collection_that_is_gone_says_what_to_do(store: Any) -> None:
     store.drop()
-    with pytest.raises(ComponentError, match="ragkit views verify"):
+    with pytest.raises(ComponentError, match="ragkit views repair"):
         store.count()
 
 

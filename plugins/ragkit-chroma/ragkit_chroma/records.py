@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llama_index.core.schema import BaseNode
+    from llama_index.core.schema import BaseNode, TextNode
 
 DOCUMENT = "_document"
 """The metadata key with the id of the document that a chunk comes from."""
@@ -28,7 +29,8 @@ def values(node: BaseNode) -> dict[str, Any]:
     """
     kept: dict[str, Any] = {}
     more: dict[str, Any] = {}
-    for key, item in node.metadata.items():
+    for key, given in node.metadata.items():
+        item = str(given) if isinstance(given, date) else given
         value = _value(item) if filterable(key) else None
         if value is not None:
             kept[key] = value
@@ -59,6 +61,38 @@ def plain(node: BaseNode) -> str:
     from llama_index.core.schema import MetadataMode
 
     return node.get_content(metadata_mode=MetadataMode.NONE)
+
+
+def node_of(id_: str, text: str | None, record: Mapping[str, Any] | None) -> TextNode:
+    """The chunk that a record was made of, without its vector."""
+    from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
+
+    node = TextNode(id_=id_, text=text or "", metadata=fields(record))
+    document = (record or {}).get(DOCUMENT)
+    if document is not None:
+        node.relationships[NodeRelationship.SOURCE] = RelatedNodeInfo(node_id=str(document))
+    return node
+
+
+def parcels(nodes: Sequence[BaseNode], records: int, weight: int | None, *, with_text: bool) -> Iterator[list[BaseNode]]:
+    """Consecutive parts of at most so many records and, as far as single records allow, about so many bytes of JSON."""
+    parcel: list[BaseNode] = []
+    weighs = 0
+    for node in nodes:
+        own = 0 if weight is None else _weight(node, with_text=with_text)
+        if parcel and (len(parcel) == records or (weight is not None and weighs + own > weight)):
+            yield parcel
+            parcel, weighs = [], 0
+        parcel.append(node)
+        weighs += own
+    if parcel:
+        yield parcel
+
+
+def _weight(node: BaseNode, *, with_text: bool) -> int:
+    """Bytes of the record as JSON, from above: a character takes six at most, a number of a vector as base64 under six."""
+    text = len(plain(node)) if with_text else 0
+    return 6 * (len(node.get_embedding()) + text + len(str(node.metadata)))
 
 
 def _value(item: Any) -> Any:

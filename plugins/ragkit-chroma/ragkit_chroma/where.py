@@ -37,6 +37,13 @@ def translate(filters: MetadataFilters | None, documents: Sequence[str] | None =
     return (_join("$and", parts) if parts else None), whole
 
 
+def predicates(where: Where | None) -> int:
+    """How many comparisons a `where` has."""
+    if not where:
+        return 0
+    return sum(sum(map(predicates, part)) if isinstance(part, list) else 1 for part in where.values())
+
+
 def _condition(filters: Any) -> str:
     return str(getattr(filters.condition, "value", filters.condition) or "and")
 

@@ -35,8 +35,9 @@ class Claims:
     asynchronous: bool
 
     @classmethod
-    def of(cls, component: Component) -> Claims:
-        said: Mapping[str, Any] = component.capabilities
+    def of(cls, component: Component, options: Mapping[str, Any]) -> Claims:
+        """What `component` claims with those YAML `options`."""
+        said = said_by(component, options)
         return cls(
             metrics=tuple(said.get("metrics", ())),
             operators=tuple(said.get("filters", ())),
@@ -70,6 +71,12 @@ class Claims:
     def many_processes(self) -> bool:
         """Whether another process may read while one writes."""
         return self.processes in ("many_readers", "server")
+
+
+def said_by(component: Component, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The capabilities of `component` with those YAML `options`; they are only read where the component asks for them."""
+    changed = component.adapt(component.options.model_validate(dict(options))) if component.adapt else {}
+    return {**component.capabilities, **changed}
 
 
 def needs(condition: Callable[[Claims], Any]) -> Callable[[F], F]:
@@ -117,7 +124,7 @@ def prepare(cls: type, package: str) -> None:
     component = getattr(cls, "component", None)
     if component is None:
         return
-    claims = Claims.of(component)
+    claims = Claims.of(component, getattr(cls, "sample_options", {}))
     for name, test in suite.items():
         condition = getattr(test, _NEEDS, None)
         if condition is not None and not condition(claims):

@@ -6,7 +6,7 @@ import asyncio
 
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
-from ragkit.testing.conformance.claims import METRICS, PROCESSES, needs
+from ragkit.testing.conformance.claims import METRICS, PROCESSES, needs, said_by
 from ragkit.testing.conformance.stores import MANY, Opened, chunk, uid, uids
 from ragkit.testing.conformance.suite import Opener, StoreSuite
 
@@ -16,7 +16,7 @@ class SearchingTests(StoreSuite):
 
     def test_the_capabilities_are_declared(self) -> None:
         """Declare what the store can do: the host refuses settings by it, and this suite chooses its tests by it."""
-        said = self.component.capabilities
+        said = said_by(self.component, self.sample_options)
         wanted = {"processes", "filters", "delete", "upsert", *self.declares()}
         assert wanted - said.keys() == set(), "declare these"
         assert said["processes"] in PROCESSES

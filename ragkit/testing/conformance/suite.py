@@ -67,12 +67,14 @@ class Opener:
 class StoreSuite:
     """The part that the suites of both kinds of store share. Subclass `VectorStoreSuite` or `KeywordStoreSuite`.
 
-    A subclass names `component`. It may give the YAML options of its stores with a fixture `options` (a server's address)
-    and replace `open_store` if building the component is not all that it takes. The class has to stand at the top level of its
-    file: other processes import it from there.
+    A subclass names `component`. It may give the YAML options of its stores with a fixture `options` (a server's address),
+    and replace `open_store` if building the component is not all that it takes. Where `component.adapt` makes the capabilities
+    depend on options, `sample_options` has those that decide. The class has to stand at the top level of its file: other
+    processes import it from there.
     """
 
     component: ClassVar[Component]
+    sample_options: ClassVar[Mapping[str, Any]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -84,7 +86,7 @@ class StoreSuite:
     @pytest.fixture
     def options(self) -> Mapping[str, Any]:
         """The YAML options that every store of this suite is opened with; plain data, as it travels to other processes."""
-        return {}
+        return self.sample_options
 
     @classmethod
     def open_store(cls, folder: Path, collection: str, options: Mapping[str, Any]) -> BasePydanticVectorStore:
@@ -108,8 +110,8 @@ class StoreSuite:
 
     @classmethod
     def claims(cls) -> Claims:
-        """What the component claims."""
-        return Claims.of(cls.component)
+        """What the component claims with `sample_options`."""
+        return Claims.of(cls.component, cls.sample_options)
 
     @classmethod
     def opened(cls, folder: Path, collection: str, options: Mapping[str, Any]) -> Opened:
