@@ -9,6 +9,7 @@
     ├── DocumentError               one document cannot be read, converted or cut; the others go on
     │   └── DocumentGone            the document exists no more: the only error that removes something
     ├── QueryError                  the question cannot be asked
+    │   └── FilterError             a filter that was written by hand cannot be read
     └── StateError                  the state folder, the ledger or a view
         ├── StateVersionError       written by a newer ragkit
         ├── LockedError             another process holds it
@@ -107,6 +108,18 @@ class QueryError(RagkitError):
     """The question, a filter or a setting of this query is wrong."""
 
     exit_status = 2
+
+
+class FilterError(QueryError):
+    """A filter in ragkit's language cannot be read: `problem` says why, `position` where, in characters from 1."""
+
+    def __init__(self, problem: str, position: int) -> None:
+        self.problem = problem
+        self.position = position
+        super().__init__(
+            f"filter, character {position}: {problem}",
+            cure="write filters such as: year >= 2020 and category in [article, 'long read']",
+        )
 
 
 class StateError(RagkitError):

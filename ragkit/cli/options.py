@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,7 +23,21 @@ Filters = Annotated[
         "--filter", metavar="FILTER", help="Keep only what satisfies, say, 'page >= 3 and lang in [en, de]'; repeatable."
     ),
 ]
+
+
+def _alpha(text: str) -> float | str:
+    try:
+        return text if text == "auto" else float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither a number from 0 to 1 nor auto") from None
+
+
 Alpha = Annotated[
-    float | None,
-    typer.Option(metavar="0…1", help="The weight of dense in a hybrid retriever, for this question.", show_default=False),
+    Any,
+    typer.Option(
+        parser=_alpha,
+        metavar="0…1|auto",
+        help="The weight of dense in a hybrid retriever, for this question; auto reads it off the question.",
+        show_default=False,
+    ),
 ]

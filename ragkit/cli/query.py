@@ -13,8 +13,7 @@ from ragkit.cli.render import Output
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from llama_index.core.vector_stores.types import MetadataFilters
-
+    from ragkit.filters import Filter
     from ragkit.pipeline import Pipeline
     from ragkit.query.answer import Answer
 
@@ -42,6 +41,7 @@ def search(
         output.json(found)
         return
     _show_hits(found["hits"], output)
+    _show_why_nothing(found, output)
     if explain:
         _show_trace(found, output)
 
@@ -71,6 +71,7 @@ def ask(
     for citation in answer["citations"]:
         quote = " ".join(citation["quote"].split())
         output.line(f"[{citation['n']}] {citation['uri']}:{citation['start']}-{citation['end']}\n    “{quote}”")
+    _show_why_nothing(answer, output)
     if explain:
         _show_trace(answer, output)
 
@@ -87,13 +88,12 @@ async def _stream(pipeline: Pipeline, question: str, settings: Mapping[str, Any]
     raise RuntimeError("the stream ended without its answer")
 
 
-def _filter(written: Sequence[str]) -> MetadataFilters | None:
+def _filter(written: Sequence[str]) -> Filter | None:
     """All of them have to hold."""
-    if not written:
-        return None
-    from ragkit.query.filter_language import parse_filter
+    from ragkit.filters import And, parse
 
-    return parse_filter(" and ".join(f"({part})" for part in written) if len(written) > 1 else written[0])
+    parts = tuple(map(parse, written))
+    return And(parts) if len(parts) > 1 else parts[0] if parts else None
 
 
 def _show_hits(hits: Sequence[Mapping[str, Any]], output: Output) -> None:
@@ -103,6 +103,13 @@ def _show_hits(hits: Sequence[Mapping[str, Any]], output: Output) -> None:
         text = " ".join(hit["text"].split())
         excerpt = text if len(text) <= _EXCERPT_CHARS else f"{text[:_EXCERPT_CHARS].rstrip()} …"
         output.line(f"{hit['rank']}. {hit['score']:.3f}  {hit['uri']}  ({hit['source']})\n   {excerpt}")
+
+
+def _show_why_nothing(found: Mapping[str, Any], output: Output) -> None:
+    """What may be wrong with a filter that let nothing pass."""
+    for stage in found["trace"]["stages"]:
+        if stage["name"] == "filter":
+            output.line(f"filter: {stage['detail']}")
 
 
 def _show_trace(found: Mapping[str, Any], output: Output) -> None:

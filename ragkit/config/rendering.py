@@ -14,6 +14,7 @@ from ragkit.components import Options, Role, Spec
 from ragkit.config.messages import MASK
 from ragkit.config.reader import Loader
 from ragkit.config.settings import Config, Settings
+from ragkit.filters import Filter
 from ragkit.host import NAMED_KINDS
 
 
@@ -37,6 +38,8 @@ def _plain(value: Any) -> Any:
         return {"use": value.use, **named, **_plain(value.options)}
     if isinstance(value, SecretStr):
         return MASK
+    if isinstance(value, Filter):
+        return _plain(str(value))
     if isinstance(value, BaseModel):
         fields = {key: getattr(value, key) for key in type(value).model_fields}
         if isinstance(value, Options):

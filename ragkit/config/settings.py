@@ -7,10 +7,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
 from ragkit import components
 from ragkit.components import Kind
+from ragkit.errors import FilterError
+from ragkit.filters import Filter, parse
 
 
 def _state(value: Any, info: ValidationInfo) -> Any:
@@ -23,6 +25,20 @@ def _state(value: Any, info: ValidationInfo) -> Any:
         raise ValueError("must name a folder")
     folder = getattr(value, "folder", None) or (info.context or {}).get("folder") or Path()
     return os.path.realpath(Path(folder, os.path.expanduser(value)))  # noqa: PTH111 - pathlib's raises for an unknown user
+
+
+def _filter(value: Any) -> Filter | None:
+    """A filter in ragkit's language, read."""
+    if value is None or isinstance(value, Filter):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("must be text such as 'year >= 2020 and category in [article, post]'")  # noqa: TRY004 - pydantic reports these alone
+    try:
+        return parse(value)
+    except FilterError as error:
+        hidden = getattr(value, "variables", ())
+        told = f"the value of {' and '.join(f'${{{name}}}' for name in hidden)} cannot be read" if hidden else error.problem
+        raise ValueError(f"character {error.position}: {told}") from None
 
 
 def _key(default: Any, description: str, **constraints: Any) -> Any:
@@ -49,6 +65,11 @@ class Settings(BaseModel):
     retriever: components.RetrieverSpec = _key("hybrid", "How chunks are found for a question.")
     rerankers: tuple[components.RerankerSpec, ...] = _key((), "What puts the found chunks in a better order, one after another.")
     top_k: int = _key(5, "How many hits a question gets.", ge=1, le=1000)
+    filter: Annotated[Filter | None, PlainValidator(_filter), WithJsonSchema({"type": ["string", "null"], "minLength": 1})] = (
+        _key(
+            None, "What every hit satisfies, such as `year >= 2020 and category in [article, post]`, beside a query's own filter."
+        )
+    )
     answer: components.AnswererSpec = _key("extractive", "How the answer is made; llm needs an `llm`.")
     llm: components.LLMSpec | None = _key(None, "The language model, for components that need one.")
 

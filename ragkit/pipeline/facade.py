@@ -25,7 +25,8 @@ from ragkit.state.reader import Reader
 
 if TYPE_CHECKING:
     from llama_index.core.query_engine import RetrieverQueryEngine
-    from llama_index.core.vector_stores.types import MetadataFilters
+
+    from ragkit.filters.llama import AnyFilters
 
 
 class Pipeline:
@@ -99,30 +100,28 @@ class Pipeline:
         rules = Rules(tuple(only), limit, allow_removals, rehash, dry_run)
         return self._index.ingest(rules, progress, views_only=views_only)
 
-    def search(
-        self, question: str, *, k: int | None = None, filters: MetadataFilters | None = None, **settings: Any
-    ) -> SearchResult:
+    def search(self, question: str, *, k: int | None = None, filters: AnyFilters | None = None, **settings: Any) -> SearchResult:
         """The best `k` chunks (default: the configuration's `top_k`) that satisfy `filters`, with the trace.
 
+        `filters` are a text such as `"year >= 2020 and category in [article, post]"`, or LlamaIndex's `MetadataFilters`. Hits
+        satisfy the configuration's `filter` besides.
         `settings` override options of the retriever for this query, such as `alpha=0.3`.
         """
         with self._asked(question) as opened:
             return opened.searcher.search(question, k=k, filters=filters, settings=settings)
 
-    def ask(self, question: str, *, k: int | None = None, filters: MetadataFilters | None = None, **settings: Any) -> Answer:
+    def ask(self, question: str, *, k: int | None = None, filters: AnyFilters | None = None, **settings: Any) -> Answer:
         """An answer with citations, or one that says that the documents do not answer."""
         with self._asked(question) as opened:
             return opened.answerer.ask(question, k=k, filters=filters, settings=settings)
 
-    async def aask(
-        self, question: str, *, k: int | None = None, filters: MetadataFilters | None = None, **settings: Any
-    ) -> Answer:
+    async def aask(self, question: str, *, k: int | None = None, filters: AnyFilters | None = None, **settings: Any) -> Answer:
         """As `ask`, without blocking the event loop."""
         with self._asked(question) as opened:
             return await opened.answerer.aask(question, k=k, filters=filters, settings=settings)
 
     async def astream(
-        self, question: str, *, k: int | None = None, filters: MetadataFilters | None = None, **settings: Any
+        self, question: str, *, k: int | None = None, filters: AnyFilters | None = None, **settings: Any
     ) -> AsyncIterator[str | Answer]:
         """The answer's text in pieces as it is written, and last the whole `Answer`."""
         with self._asked(question) as opened:

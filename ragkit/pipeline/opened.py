@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ragkit.components import WeighsTerms
+from ragkit.filters import as_llama
 from ragkit.pipeline.context import Offered, StoreTerms
 from ragkit.pipeline.pool import ViewPool
 from ragkit.pipeline.wiring import Wiring
@@ -68,7 +69,7 @@ class OpenGeneration:
         self.synthesizer: BaseSynthesizer = wiring.build(config.answer, offered=offered)
         # the answerer reads the dense scores on the model's own scale, which is one of cosines
         model = wiring.embedding if metric == "cosine" else None
-        self.searcher = Searcher(self.reader, retriever, rerankers, config.top_k)
+        self.searcher = Searcher(self.reader, retriever, rerankers, config.top_k, always=as_llama(config.filter))
         self.answerer = Answerer(self.searcher, self.synthesizer, self.reader, offered.term_weights, model)
 
     @contextmanager

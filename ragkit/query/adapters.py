@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.components import Hits, Leg
 from ragkit.errors import ComponentError
-from ragkit.filters import matches
+from ragkit.filters import matcher
 from ragkit.query.hydrate import fields
 from ragkit.query.run import run_of, with_top_k
 from ragkit.query.trace import StageRecorder
@@ -34,7 +34,7 @@ class NamedLeg:
             if isinstance(self._retriever, Leg):
                 ids, scores = self._retriever.search(query, k, filters)
             else:
-                ids, scores = known_hits(self._reader, self._retriever.retrieve(with_top_k(query, k)), filters, stage)
+                ids, scores = known_hits(self._reader, self._retriever.retrieve(with_top_k(query, k)), filters, stage, k)
             stage.hits(ids[:k], scores[:k])
             return ids[:k], scores[:k]
 
@@ -57,16 +57,23 @@ def as_leg(retriever: Any, name: str, reader: Reader) -> Leg:
     return NamedLeg(retriever, name, reader)
 
 
-def known_hits(reader: Reader, nodes: Sequence[NodeWithScore], filters: MetadataFilters | None, stage: StageRecorder) -> Hits:
-    """The ids and scores of nodes from outside ragkit, as far as the ledger has them and they satisfy `filters`."""
+def known_hits(
+    reader: Reader, nodes: Sequence[NodeWithScore], filters: MetadataFilters | None, stage: StageRecorder, k: int
+) -> Hits:
+    """The ids and scores of nodes from outside ragkit, as far as the ledger has them and they satisfy `filters`.
+
+    `k` of them were wanted.
+    """
     dropped = refused(reader, [item.node.node_id for item in nodes], filters)
     stage.dropped.update(dropped)
     reasons = list(dropped.values())
     if "deleted" in reasons:
         stage.degraded(f"{reasons.count('deleted')} of its hits are unknown or deleted")
-    if "filter" in reasons:
-        stage.note(f"{reasons.count('filter')} of its hits do not satisfy the filter")
     kept = [item for item in nodes if item.node.node_id not in dropped]
+    if "filter" in reasons:
+        stage.note(f"it does not filter: {reasons.count('filter')} of its {len(nodes)} hits do not satisfy the filter")
+        if len(kept) < k:
+            stage.degraded("chunks beyond those hits were not looked at")
     return [item.node.node_id for item in kept], scores_or_ranks(kept)
 
 
@@ -75,8 +82,9 @@ def refused(reader: Reader, ids: Sequence[str], filters: MetadataFilters | None)
     if filters is None:
         alive = reader.alive(ids)
         return {item: "deleted" for item in ids if item not in alive}
+    satisfies = matcher(filters)
     chunks = {chunk.id: chunk for chunk in reader.chunks(ids)}
-    unwanted = {item for item, chunk in chunks.items() if not matches(filters, fields(chunk))}
+    unwanted = {item for item, chunk in chunks.items() if not satisfies(fields(chunk))}
     return {item: "filter" if item in chunks else "deleted" for item in ids if item not in chunks or item in unwanted}
 
 

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from ragkit.components import Hits
 from ragkit.errors import QueryError
+from ragkit.filters import operators
 from ragkit.query.adapters import refused
 from ragkit.query.run import QueryRun, run_of
 from ragkit.query.trace import StageRecorder
+from ragkit.stores import CANDIDATES
 
 if TYPE_CHECKING:
     from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
     from ragkit.state.reader import Reader
     from ragkit.state.stores import StoreAdapter
 
-FILTERED_CANDIDATES = 10_000
-"""How many of a store's best hits are looked at for a filter that the store itself cannot evaluate."""
+FILTERED_CANDIDATES = CANDIDATES
+"""How many of a store's best hits are looked at, here or by the store, for a filter that its engine cannot evaluate."""
+
+_BEYOND = "chunks beyond those candidates were not looked at"
 
 
 class _StoreLeg(ABC):
@@ -48,10 +52,12 @@ class _StoreLeg(ABC):
         """The best `k` living chunks, best first; fewer only where there are no more."""
         run = run_of(query, k, generation=self._reader.generation)
         request = self._request(query, run)
-        if filters is None or _evaluates(self._store.capabilities.get("filters"), filters):
+        if filters is None or _takes(self._store.capabilities.get("filters"), filters):
             request.filters, filters = filters, None
         with run.stage(self.name) as stage:
             ids, scores = self._living(request, k, filters, stage)
+            if request.filters is not None and not self._store.evaluates(request.filters):
+                self._tell_bound(request, len(ids) < k, stage)
             stage.hits(ids, scores)
             return ids, scores
 
@@ -77,10 +83,14 @@ class _StoreLeg(ABC):
     def _living(self, request: VectorStoreQuery, k: int, filters: MetadataFilters | None, stage: StageRecorder) -> Hits:
         """Ask for more and more until `k` hits are alive and satisfy `filters`, or the store has no more."""
         wanted = k if filters is None else 4 * k
+        dropped: dict[str, str] = {}
+        looked_at: set[str] = set()
         while True:
             ids, scores = self._ask(request, wanted)
-            dropped = refused(self._reader, ids, filters)
-            if len(ids) - len(dropped) >= k or len(ids) < wanted:
+            dropped |= refused(self._reader, [chunk_id for chunk_id in ids if chunk_id not in looked_at], filters)
+            looked_at.update(ids)
+            left = sum(chunk_id not in dropped for chunk_id in ids)
+            if left >= k or len(ids) < wanted:
                 break
             held = self._store.count()
             most = held if held is not None else 2 * self._reader.count() + 1_000  # deleted chunks may still be there
@@ -94,12 +104,22 @@ class _StoreLeg(ABC):
             stage.note(f"{deleted} hits were deleted and replaced by the next best")
         if filters is not None:
             stage.note(f"{self._store.name} cannot evaluate this filter: {len(ids)} candidates were checked in the ledger")
-            if len(ids) - len(dropped) < k and len(ids) >= FILTERED_CANDIDATES:
-                stage.degraded("chunks beyond those candidates were not looked at")
+            if left < k and len(ids) >= FILTERED_CANDIDATES:
+                stage.degraded(_BEYOND)
         if self.floor is None and request.filters is None and len(ids) < wanted and len(ids) < (self._store.count() or 0):
             stage.degraded(f"{self._store.name} gave {len(ids)} hits, asked for {wanted} and holding more")
         alive = [(chunk_id, score) for chunk_id, score in zip(ids, scores, strict=True) if chunk_id not in dropped][:k]
         return [chunk_id for chunk_id, _ in alive], [score for _, score in alive]
+
+    def _tell_bound(self, request: VectorStoreQuery, few: bool, stage: StageRecorder) -> None:
+        """Say that the store checks a filter on so many candidates at most, and where `few` passed, whether it had more."""
+        told = f"up to {FILTERED_CANDIDATES:,} candidates were checked one by one"
+        stage.note(f"{self._store.name} cannot evaluate all of this filter: {told}")
+        if few and (self._store.count() or 0) > FILTERED_CANDIDATES:
+            # a chunk without a word of the question is no candidate of a keyword store
+            everything = replace(request, filters=None)
+            if self.floor is None or len(self._ask(everything, FILTERED_CANDIDATES)[0]) >= FILTERED_CANDIDATES:
+                stage.degraded(_BEYOND)
 
     def _ask(self, request: VectorStoreQuery, k: int) -> Hits:
         """The store's best `k`; equal scores in the order of their ids, so that the same store always gives the same order."""
@@ -172,15 +192,6 @@ def similarity(matrix: NDArray[Any], vector: NDArray[Any], metric: str) -> list[
     return [float(value) for value in values]
 
 
-def _evaluates(capability: Any, filters: MetadataFilters) -> bool:
+def _takes(capability: Any, filters: MetadataFilters) -> bool:
     """Whether a store with this capability `filters` (true, or the operators and conditions it knows) can be handed `filters`."""
-    return _operators(filters) <= set(capability) if isinstance(capability, list | tuple | set | frozenset) else bool(capability)
-
-
-def _operators(part: Any) -> set[str]:
-    """The operators and conditions of a filter; a condition that joins nothing is none."""
-    if not hasattr(part, "filters"):
-        return {part.operator.value}
-    condition = getattr(part.condition, "value", "and")
-    joins = len(part.filters) > 1 or condition == "not"
-    return set().union(*map(_operators, part.filters), {condition} if joins else ())
+    return operators(filters) <= set(capability) if isinstance(capability, list | tuple | set | frozenset) else bool(capability)

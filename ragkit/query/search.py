@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from llama_index.core.schema import NodeWithScore
 
 from ragkit.errors import QueryError
+from ragkit.filters import as_llama, joined, matcher
 from ragkit.query.adapters import known_hits, scores_or_ranks
 from ragkit.query.hydrate import ChunkNode, hydrate
+from ragkit.query.nothing import why_nothing
 from ragkit.query.run import QueryRun, Question, with_top_k
 from ragkit.query.trace import Recorder, Trace, describe
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from llama_index.core.postprocessor.types import BaseNodePostprocessor
     from llama_index.core.vector_stores.types import MetadataFilters
 
+    from ragkit.filters.llama import AnyFilters
     from ragkit.state.reader import Reader
 
 RERANKED_CANDIDATES = 50
@@ -30,12 +33,12 @@ RERANKED_CANDIDATES = 50
 class Wanted(TypedDict, total=False):
     """What a query may say beside its question.
 
-    `k` is how many hits (1 to 1,000), `filters` what they must satisfy, `settings` override what the retriever or a
-    reranker lets a query override, such as `{"alpha": 0.3}`.
+    `k` is how many hits (1 to 1,000), `filters` what they must satisfy (in LlamaIndex's form or in ragkit's language),
+    `settings` override what the retriever or a reranker lets a query override, such as `{"alpha": 0.3}`.
     """
 
     k: int | None
-    filters: MetadataFilters | None
+    filters: AnyFilters | None
     settings: Mapping[str, Any] | None
 
 
@@ -86,15 +89,20 @@ class SearchResult:
 
 
 class Searcher:
-    """Runs questions over one generation. Threads may share it."""
+    """Runs questions over one generation. Threads may share it.
+
+    `always` is what hits must satisfy whatever a query asks.
+    """
 
     def __init__(
-        self, reader: Reader, retriever: BaseRetriever, rerankers: Sequence[tuple[str, BaseNodePostprocessor]], top_k: int
-    ) -> None:
+        self, reader: Reader, retriever: BaseRetriever, rerankers: Sequence[tuple[str, BaseNodePostprocessor]], top_k: int,
+        *, always: MetadataFilters | None = None,
+    ) -> None:  # fmt: skip
         self._reader = reader
         self._retriever = retriever
         self._rerankers = tuple(rerankers)
         self._top_k = top_k
+        self._always = always
 
     def search(self, question: str, **wanted: Unpack[Wanted]) -> SearchResult:
         """The best chunks. Raises `QueryError` for a question, k, filter or setting that is wrong."""
@@ -115,8 +123,9 @@ class Searcher:
             options = f"this query takes: {', '.join(known)}" if known else "this query takes no settings"
             raise QueryError(f"the setting {name!r} is not known to the retriever or a reranker", cure=options)
         k = wanted.get("k")
+        filters = joined(self._always, as_llama(wanted.get("filters")))
         recorder = Recorder(self._reader.generation)
-        return Question(QueryRun(text, self._top_k if k is None else k, wanted.get("filters"), settings, recorder))
+        return Question(QueryRun(text, self._top_k if k is None else k, filters, settings, recorder))
 
     def nodes(self, question: Question) -> list[NodeWithScore]:
         """Retrieve and rerank."""
@@ -126,14 +135,23 @@ class Searcher:
         question.embedding = fetched.embedding
         for name, reranker in self._rerankers:
             nodes = _rerank(name, reranker, nodes, question)
+        if not nodes and question.run.filters is not None and (reasons := why_nothing(self._reader, question.run.filters)):
+            with question.run.stage("filter") as stage:
+                for reason in reasons:
+                    stage.note(reason)
         return nodes[:wanted]
 
     def _adopt(self, nodes: list[NodeWithScore], run: QueryRun) -> list[NodeWithScore]:
-        """The nodes of a retriever that knows nothing of the ledger are replaced by the ledger's."""
+        """The nodes of a retriever that knows nothing of the ledger are replaced by the ledger's.
+
+        Of a retriever that pays no heed to the filter, what does not satisfy it is dropped.
+        """
         if all(isinstance(item.node, ChunkNode) for item in nodes):
-            return nodes
+            satisfies = matcher(run.filters)
+            if all(satisfies(item.node.metadata) for item in nodes):
+                return nodes
         with run.stage("retriever", entered=len(nodes)) as stage:
-            ids, scores = known_hits(self._reader, nodes, run.filters, stage)
+            ids, scores = known_hits(self._reader, nodes, run.filters, stage, run.top_k)
             stage.hits(ids, scores)
             return hydrate(self._reader, ids, scores)
 
@@ -155,6 +173,11 @@ def _rerank(name: str, reranker: BaseNodePostprocessor, nodes: list[NodeWithScor
         if any(item.score is not None and not math.isfinite(item.score) for item in reranked):
             stage.degraded("left out: it gave a score that is no number")
             return nodes
+        entered, satisfies = {item.node.node_id for item in nodes}, matcher(question.run.filters)
+        allowed = [item for item in reranked if item.node.node_id in entered or satisfies(item.node.metadata)]
+        if len(allowed) < len(reranked):
+            stage.degraded(f"{len(reranked) - len(allowed)} that it added do not satisfy the filter and are left out")
+            reranked = allowed
         ids = [item.node.node_id for item in reranked]
         stage.dropped.update({item.node.node_id: name for item in nodes if item.node.node_id not in set(ids)})
         stage.hits(ids, scores_or_ranks(reranked))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from datetime import date
 from typing import Any
 
 _NAMESPACE = uuid.UUID("5b0d1f7e-6f0c-5d53-9a61-0e6f5d2b7c11")
@@ -21,8 +22,12 @@ def digest(*parts: bytes | str) -> bytes:
 
 
 def canonical(value: Any) -> str:
-    """JSON with sorted keys: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    """JSON with sorted keys: equal values give equal text. Dates are written as ISO 8601 has them."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_written)
+
+
+def _written(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def fingerprint(value: Any) -> str:

@@ -16,6 +16,8 @@ from ragkit.state.records import ChunkRecord, DocumentRecord, GenerationRecord
 from ragkit.state.schema import chunks, documents
 
 _BATCH = 500
+_LONGEST_KEY = 1_000
+"""So many characters of a key are looked for in the database, which takes no longer patterns than 50,000."""
 
 
 class Reader:
@@ -90,6 +92,22 @@ class Reader:
                 return
             yield from (_document(row, text=texts) for row in rows)
             last = rows[-1].key
+
+    def has_key(self, key: str) -> bool:
+        """Whether a live chunk has metadata under this key, whatever its value."""
+        if key in ("source", "uri"):
+            return True
+        own = {"heading": chunks.c.heading != "", "page": chunks.c.page.is_not(None), "title": documents.c.title != ""}
+        joined = select(documents.c.metadata).join(chunks, documents.c.key == chunks.c.document).where(self._alive)
+        with self._ledger.read() as connection:
+            if key in own and connection.execute(joined.where(own[key]).limit(1)).first() is not None:
+                return True
+            # what has the key has it as a JSON text; what has that text may have it elsewhere
+            written = json.dumps(key, ensure_ascii=False).encode("utf-8", "replace").decode()[:_LONGEST_KEY]
+            named = documents.c.metadata.contains(written, autoescape=True)
+            cut = select(chunks.c.key).where(chunks.c.document == documents.c.key, self._alive).exists()
+            with connection.execution_options(yield_per=_BATCH).execute(select(documents.c.metadata).where(named, cut)) as found:
+                return any(key in json.loads(metadata) for metadata in found.scalars())
 
     def count(self) -> int:
         """How many live chunks there are."""

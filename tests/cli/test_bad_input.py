@@ -140,7 +140,7 @@ YAML = [
     yaml(
         "wrong type below",
         more("retriever: {use: hybrid, alpha: high}"),
-        "ragkit.yaml:5:33: retriever.alpha: must be a number, not 'high'",
+        "ragkit.yaml:5:33: retriever.alpha: must be a number or 'auto', not 'high'",
     ),
     yaml(
         "unset variable",

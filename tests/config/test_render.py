@@ -23,6 +23,7 @@ vector_store: {use: chroma, index: {m: 4, kind: flat}, labels: {a: [1, 2.5, null
 retriever: {use: hybrid, name: both, legs: [keyword, {use: hybrid, alpha: 1e-3}]}
 rerankers: [{use: shuffle, name: again}, shuffle]
 top_k: 1000
+filter: "kind = '$${x}' or not (year>=2020 and category in [a, 'b c'])"
 answer: llm
 llm: echo
 """

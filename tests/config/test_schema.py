@@ -36,6 +36,8 @@ def validator(host: Host) -> Draft7Validator:
         {**START, "vector_store": {"use": "chroma", "api_key": "text", "labels": {"any": ["thing"]}}},
         {**START, "chunker": {"use": "sentence", "size": None}},
         {**START, "chunker": "${CHUNKER}"},
+        {**START, "filter": "year >= 2020"},
+        {**START, "filter": None},
     ],
 )
 def test_good(data: dict[str, Any], validator: Draft7Validator) -> None:
@@ -63,6 +65,9 @@ def test_good(data: dict[str, Any], validator: Draft7Validator) -> None:
         {**START, "retriever": {"use": "hybrid", "legs": ["dense", {"use": "hybrid", "alpha": 2}]}},
         {**START, "retriever": {"use": "hybrid", "legs": ["dense"]}},
         {**START, "retriever": "chroma"},
+        {**START, "filter": ""},
+        {**START, "filter": 2020},
+        {**START, "filter": ["year >= 2020"]},
     ],
 )
 def test_bad(data: dict[str, Any], validator: Draft7Validator) -> None:

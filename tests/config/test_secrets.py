@@ -37,6 +37,7 @@ def test_rendering_masks_secrets(read: Load) -> None:
         f"{START}state: mysql://me:{SECRET}@host/db",
         f"{START}state: [{SECRET}]",
         "sources: ['${KEY}']\n",
+        f"{START}filter: year = ${{KEY}} ${{KEY}}",
     ],
 )
 def test_no_message_repeats_one(text: str, read: Load) -> None:

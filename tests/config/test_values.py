@@ -12,6 +12,7 @@ from pydantic import SecretStr, ValidationError
 from ragkit.components import Kind
 from ragkit.config import Config, parse
 from ragkit.errors import ConfigError
+from ragkit.filters import Comparison, Exists
 from ragkit.host import Host
 
 Load = Callable[..., Config]
@@ -37,6 +38,29 @@ def test_the_defaults(read: Load, tmp_path: Path) -> None:
 def test_a_configuration_is_frozen(read: Load) -> None:
     with pytest.raises(ValidationError):
         read(START).top_k = 3  # type: ignore[misc]
+
+
+def test_a_filter_is_read(read: Load) -> None:
+    tree = Comparison("year", ">=", 2020)
+    assert read(START).filter is read(f"{START}filter: null").filter is None
+    assert read(f"{START}filter: year >= ${{YEAR}}", environ={"YEAR": "2020"}).filter == tree
+    assert read(f"{START}filter: year < 2000", "filter=year >= 2020").filter == tree
+    assert read("extends: base.yaml", base=f"{START}filter: year >= 2020").filter == tree
+    assert read("extends: base.yaml\nfilter: exists a", base=f"{START}filter: year >= 2020").filter == Exists("a")
+
+
+def test_a_filter_from_python(host: Host, tmp_path: Path) -> None:
+    data = {"sources": [{"use": "files", "path": "docs"}]}
+    tree = Comparison("year", ">=", 2020)
+    assert parse({**data, "filter": tree}, host, folder=tmp_path).filter == tree
+    with pytest.raises(ConfigError, match="filter: character 7: more should follow"):
+        parse({**data, "filter": "year >"}, host, folder=tmp_path)
+
+
+def test_a_filter_is_taken_by_retrievers_that_can(read: Load) -> None:
+    for retriever, text in (("dense", "not exists a"), ("hard_of_hearing", "a = 1"), ("hard_of_hearing", "a >= 1")):
+        assert read(f"{START}retriever: {retriever}\nfilter: {text}").filter
+    assert read(f"{START}retriever: deaf").filter is None
 
 
 def test_a_bare_name_and_a_mapping_without_use(read: Load) -> None:

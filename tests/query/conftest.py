@@ -7,8 +7,8 @@ import re
 import uuid
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -51,13 +51,13 @@ class MemoryReader:
         self.generation = 3
         self.deleted: set[str] = set()
         self.records: dict[str, ChunkRecord] = {}
-        self.documents: dict[str, DocumentRecord] = {}
+        self.pages: dict[str, DocumentRecord] = {}
         for number, text in enumerate(texts):
             document_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"document {number}"))
             whole = f"# Page {number}\n\n{text}\n"
             start = whole.index(text)
             chunk_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"chunk {number}"))
-            self.documents[document_id] = DocumentRecord(number, document_id, "docs", f"page{number}.md", whole)
+            self.pages[document_id] = DocumentRecord(number, document_id, "docs", f"page{number}.md", whole, f"Page {number}")
             self.records[chunk_id] = ChunkRecord(
                 number, chunk_id, document_id, "docs", f"page{number}.md", f"Page {number}", 0, text, start, start + len(text),
                 "", None, metadata[number],
@@ -70,10 +70,17 @@ class MemoryReader:
         return [self.records[item] for item in self.alive(ids)]
 
     def document(self, document_id: str) -> DocumentRecord | None:
-        return self.documents.get(document_id)
+        return self.pages.get(document_id)
 
     def document_of(self, chunk_id: str) -> DocumentRecord | None:
-        return self.documents[self.records[chunk_id].document_id] if self.alive([chunk_id]) else None
+        return self.pages[self.records[chunk_id].document_id] if self.alive([chunk_id]) else None
+
+    def documents(self, *, texts: bool = True) -> Iterator[DocumentRecord]:
+        for record in self.records.values():
+            yield replace(self.pages[record.document_id], metadata=record.metadata)
+
+    def has_key(self, key: str) -> bool:
+        return any(key in fields(record) for record in self.records.values())
 
     def count(self) -> int:
         return len(self.alive(list(self.records)))
@@ -85,6 +92,7 @@ class MemoryStore:
     def __init__(self, name: str, reader: MemoryReader, embedding: WordEmbedding | None) -> None:
         self.name = name
         self.capabilities: dict[str, Any] = {"filters": False}
+        self.evaluates_filters = True
         self.scores_by_id = True
         self.error: Exception | None = None
         self.asked: list[int] = []
@@ -103,6 +111,9 @@ class MemoryStore:
             scores = [self._bm(query.query_str, key) for key in ids]
         best = sorted(zip(ids, scores, strict=True), key=lambda pair: (-pair[1], pair[0]))[: query.similarity_top_k]
         return [item for item, _ in best], [score for _, score in best]
+
+    def evaluates(self, filters: Any) -> bool:
+        return self.evaluates_filters
 
     def vectors(self, ids: Sequence[str]) -> Mapping[str, Sequence[float]] | None:
         return {item: self._vectors[item] for item in ids if item in self._vectors} if self.scores_by_id else None

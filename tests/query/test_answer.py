@@ -102,8 +102,8 @@ def test_repetitions_are_quoted_once(make_index):
 
 
 def test_a_quote_that_is_not_in_its_document_is_dropped(index):
-    for key, document in index.reader.documents.items():
-        index.reader.documents[key] = type(document)(document.key, key, "docs", document.uri, "rewritten meanwhile")
+    for key, document in index.reader.pages.items():
+        index.reader.pages[key] = type(document)(document.key, key, "docs", document.uri, "rewritten meanwhile")
     answer = answerer(index).ask("What does the ledger hold?")
     assert answer.citations == ()
     assert "[" not in answer.text

@@ -10,7 +10,7 @@ from ragkit.builtin._retrievers import HybridRetriever, LegRetriever
 from ragkit.builtin.retrievers import HybridOptions, build_dense, build_hybrid, build_keyword, ragkit_retrievers
 from ragkit.components import Kind, Leg, Spec
 from ragkit.errors import ComponentError, QueryError
-from ragkit.query.filter_language import parse_filter
+from ragkit.filters import as_llama
 from ragkit.query.run import QueryRun, Question
 from ragkit.query.trace import Recorder
 
@@ -153,7 +153,7 @@ async def test_the_async_twin_gives_the_same(index):
 
 
 def test_filters_reach_every_leg(index):
-    asked = Question(QueryRun("ledger documents vectors", 5, parse_filter("year > 2018")))
+    asked = Question(QueryRun("ledger documents vectors", 5, as_llama("year > 2018")))
     nodes = hybrid(index).retrieve(asked)
     assert {item.node.metadata["year"] for item in nodes} == {2019, 2020, 2021, 2022}
 

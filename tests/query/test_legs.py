@@ -10,8 +10,8 @@ from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from ragkit.components import Leg
+from ragkit.filters import as_llama
 from ragkit.query.adapters import as_leg
-from ragkit.query.filter_language import parse_filter
 from ragkit.query.legs import DenseLeg, similarity
 from ragkit.query.run import QueryRun, Question
 
@@ -90,7 +90,7 @@ def test_a_store_that_cannot_score_says_none(index, name):
 def test_a_filter_that_the_store_cannot_evaluate_is_evaluated_here(index, capability):
     index.dense.capabilities["filters"] = capability
     question = ask(k=3)
-    ids, _ = index.legs["dense"].search(question, 3, parse_filter("year >= 2018 and year <= 2020"))
+    ids, _ = index.legs["dense"].search(question, 3, as_llama("year >= 2018 and year <= 2020"))
     assert sorted(index.numbers(ids)) == [3, 4, 5]
     (record,) = [stage for stage in question.run.recorder.trace().stages if stage.name == "dense"]
     assert "checked in the ledger" in record.detail
@@ -100,20 +100,20 @@ def test_a_filter_that_the_store_cannot_evaluate_is_evaluated_here(index, capabi
 def test_a_filter_that_the_store_can_evaluate_is_handed_over(index, capability):
     index.dense.capabilities["filters"] = capability
     question = ask(k=3)
-    ids, _ = index.legs["dense"].search(question, 3, parse_filter("year >= 2018 and year <= 2020"))
+    ids, _ = index.legs["dense"].search(question, 3, as_llama("year >= 2018 and year <= 2020"))
     assert sorted(index.numbers(ids)) == [3, 4, 5]
     assert index.dense.asked == [3]
     assert "ledger" not in question.run.recorder.trace().stages[-1].detail
 
 
 def test_a_filter_on_an_unknown_key_finds_nothing(index):
-    assert index.legs["dense"].search(ask(), 3, parse_filter("colour = red")) == ([], [])
+    assert index.legs["dense"].search(ask(), 3, as_llama("colour = red")) == ([], [])
 
 
 def test_a_filter_that_was_checked_for_every_chunk_is_not_degraded(make_index):
     index = make_index([f"shared words and number{n}" for n in range(100)])
     question = ask("shared words")
-    assert index.legs["dense"].search(question, 5, parse_filter("year = 2020"))[0] == [index.id(5)]
+    assert index.legs["dense"].search(question, 5, as_llama("year = 2020"))[0] == [index.id(5)]
     assert question.run.recorder.trace().stages[-1].status == "ok"
 
 
@@ -121,13 +121,66 @@ def test_a_filter_is_not_checked_without_end(make_index, monkeypatch):
     monkeypatch.setattr("ragkit.query.legs.FILTERED_CANDIDATES", 50)
     index = make_index([f"shared words and number{n}" for n in range(100)])
     question = ask("shared words")
-    assert index.legs["dense"].search(question, 5, parse_filter("year = 1900")) == ([], [])
+    assert index.legs["dense"].search(question, 5, as_llama("year = 1900")) == ([], [])
     assert index.dense.asked == [20, 40, 50]
     assert "beyond those candidates" in question.run.recorder.trace().stages[-1].detail
 
 
+def test_what_the_store_checks_one_by_one_stands_in_the_trace(index):
+    index.dense.capabilities["filters"] = True
+    index.dense.evaluates_filters = False
+    question = ask(k=3)
+    assert len(index.legs["dense"].search(question, 3, as_llama("year >= 2020"))[0]) == 3
+    (record,) = [stage for stage in question.run.recorder.trace().stages if stage.name == "dense"]
+    assert record.status == "ok"
+    assert record.detail == "vectors cannot evaluate all of this filter: up to 10,000 candidates were checked one by one"
+    plain = ask(k=3)
+    index.legs["dense"].search(plain, 3)
+    assert plain.run.recorder.trace().stages[-1].detail == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "bound", "wanted", "status"),
+    [
+        ("dense", "year = 2020", 50, 5, "degraded"),
+        ("dense", "year = 2020", 50, 1, "ok"),  # as many as were asked
+        ("dense", "year = 2020", 100, 5, "ok"),  # the store holds no more than the bound
+        ("keyword", "year = 2020", 50, 5, "degraded"),
+    ],
+)
+def test_a_store_that_stopped_at_its_bound_is_degraded(make_index, monkeypatch, name, text, bound, wanted, status):
+    monkeypatch.setattr("ragkit.query.legs.FILTERED_CANDIDATES", bound)
+    index = make_index([f"shared words and number{n}" for n in range(100)])
+    store = getattr(index, name)
+    store.capabilities["filters"] = True
+    store.evaluates_filters = False
+    question = ask("shared words")
+    index.legs[name].search(question, wanted, as_llama(text))
+    assert question.run.recorder.trace().stages[-1].status == status
+
+
+def test_a_keyword_store_without_further_candidates_is_not_degraded(make_index, monkeypatch):
+    monkeypatch.setattr("ragkit.query.legs.FILTERED_CANDIDATES", 50)
+    index = make_index([f"shared words and number{n}" for n in range(100)])
+    index.keyword.capabilities["filters"] = True
+    index.keyword.evaluates_filters = False
+    question = ask("number7")
+    assert index.legs["keyword"].search(question, 5, as_llama("year >= 1900"))[0] == [index.id(7)]
+    assert question.run.recorder.trace().stages[-1].status == "ok"
+
+
+def test_no_candidate_is_looked_at_twice(make_index, monkeypatch):
+    index = make_index([f"shared words and number{n}" for n in range(100)])
+    read: list[str] = []
+    chunks = index.reader.chunks
+    monkeypatch.setattr(index.reader, "chunks", lambda ids: read.extend(ids) or chunks(ids))
+    index.legs["dense"].search(ask("shared words"), 5, as_llama("year = 1900"))
+    assert index.dense.asked == [20, 40, 80, 100]
+    assert len(read) == len(set(read)) == 100
+
+
 def test_filters_see_where_a_chunk_stands(index):
-    ids, _ = index.legs["keyword"].search(ask("ledger cache package"), 5, parse_filter("uri = page5.md"))
+    ids, _ = index.legs["keyword"].search(ask("ledger cache package"), 5, as_llama("uri = page5.md"))
     assert index.numbers(ids) == [5]
 
 

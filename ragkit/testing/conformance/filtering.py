@@ -29,11 +29,22 @@ METADATA: dict[str, dict[str, Any]] = {
     "none": {"year": None, "kind": None, "tags": None},
     "large": {"kind": f"{'x' * 10_000} post", "rank": 2**53 - 1, "tags": [f"tag {i}" for i in range(300)]},
     "bare": {},
+    "day": {"when": "2024-05-01"},
+    "moment": {"when": "2024-05-01T10:00:00+02:00"},
+    "same moment": {"when": "2024-05-01 08:00Z"},
+    "moment after": {"when": "2024-05-01T08:00:00.25", "kind": "2024-05-02"},
+    "before its offset": {"when": "2024-04-30T23:30:00-01:00"},
+    "no date": {"when": "2024-05-32", "kind": "2024-05-01 or so"},
+    "dates": {"when": ["2024-05-01", "2024-05-02"], "rank": 2024},
 }
-"""Every type that a document's metadata may have, the same keys with several of them, and names that clients use themselves."""
+"""Every type that a document's metadata may have, the same keys with several of them, and names that clients use themselves.
+
+Dates and times are texts: the host hands stores only what JSON has.
+"""
 
 KEYS = ("year", "rank", "draft", "kind", "tags", "when", "Größe in m", "a.b", "doc_id", "_node_content", "$ref", "missing")
 ONE: tuple[Any, ...] = (2020, 1, 0, 2.5, "2020", "post", "red", "")
+DATES = ("2024-05-01", "2024-05-01T00:00:00Z", "2024-05-01T08:00:00+00:00", "2024-05-01 10:00+02:00", "2024-05")
 SEVERAL: tuple[Any, ...] = (["red", "blue"], ["post", ""], [2020, 1], [2.5, 0.0], [])
 OF_LISTS = ("in", "nin", "any", "all")
 
@@ -62,7 +73,9 @@ def comparisons(operator: str) -> list[MetadataFilters]:
     if operator == "is_empty":
         return [several("and", one(key, operator, None)) for key in KEYS]
     values = [*SEVERAL, *ONE[:3]] if operator in OF_LISTS else [*ONE, *SEVERAL[:2], None]
-    return [several("and", one(key, operator, value)) for key in KEYS for value in values]
+    dates = [[*DATES[:3]]] if operator in OF_LISTS else DATES
+    asked = [*((key, value) for key in KEYS for value in values), *(("when", value) for value in dates)]
+    return [several("and", one(key, operator, value)) for key, value in asked]
 
 
 def nested(operators: Sequence[str]) -> list[MetadataFilters]:
@@ -82,7 +95,8 @@ class FilteringTests(StoreSuite):
         """Let each operator mean what `ragkit.filters.matches` says, for every type of value and for missing keys.
 
         Where the store's own filter means something else, fetch more and ask `matches` (ragkit_chroma shows how), or take the
-        operator out of the capability `filters`: then ragkit does it.
+        operator out of the capability `filters`: then ragkit does it. The order of dates is that of the moments that they
+        name, whatever the offsets from UTC they are written with; an engine that compares texts must not be asked for it.
         """
         store = _filled(opener)
         wrong = [problem for filters in comparisons(operator) if (problem := _problem(store, filters))]
