@@ -7,15 +7,17 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle
+from numpy.typing import NDArray
 
 from ragkit import BuildContext
-from ragkit.builtin._fusion import fuse, order
-from ragkit.components import Hits, Leg, Run
+from ragkit.builtin._fusion import fill, fuse, order
+from ragkit.builtin._weighing import ENOUGH, Weight, by_peak, from_question, peak
+from ragkit.components import Hits, Leg, Run, Stage
 from ragkit.errors import ComponentError, QueryError
 
 if TYPE_CHECKING:
@@ -123,24 +125,36 @@ class _Asked:
 class HybridRetriever(IdsRetriever):
     """Fuses legs: each finds `depth` candidates, and every candidate gets its true score from every leg.
 
-    The weights are `alpha` for the first leg and 1 - alpha shared by the others. A leg of weight 0 is not asked, so
-    `alpha` 1 ranks as the first leg does and `alpha` 0 as the other.
+    The weights are alpha for the first leg and 1 - alpha shared by the others. A leg of weight 0 is not asked, so
+    `alpha` 1 ranks as the first leg does and `alpha` 0 as the other. With `adaptive`, and two legs of which the second is one
+    of keywords, the configured alpha is moved for each question (`_weighing`); an alpha that the query names is not.
     """
 
     name = "fused"
     query_settings = frozenset({"alpha"})
 
-    def __init__(self, context: BuildContext, legs: Sequence[Leg], *, alpha: float, depth: int, normaliser: str) -> None:
+    def __init__(
+        self,
+        context: BuildContext,
+        legs: Sequence[Leg],
+        *,
+        alpha: float | Literal["auto"],
+        depth: int,
+        normaliser: str,
+        adaptive: bool = False,
+    ) -> None:
         super().__init__(context)
         self._legs = tuple(legs)
         self._alpha = alpha
         self._depth = depth
+        self._adaptive = adaptive
         self._normaliser = normaliser
 
     def search(self, query: QueryBundle, k: int, filters: MetadataFilters | None = None) -> Hits:
         """The best `k` by fused score. A leg that fails is left out, and the trace says so; QueryErrors are raised."""
         run = self._context.run(query)
-        asked = [_Asked(leg, weight) for leg, weight in zip(self._legs, self._weights(run), strict=True)]
+        weight = self._weight(run, query.query_str)
+        asked = [_Asked(leg, share) for leg, share in zip(self._legs, self._shares(weight), strict=True)]
         for item in asked:
             if item.weight > 0:
                 item.search(query, max(k, self._depth), filters)
@@ -158,7 +172,7 @@ class HybridRetriever(IdsRetriever):
             for item in asked:
                 for problem in item.problems:
                     stage.degraded(problem)
-            ranked, scores = self._fuse(found, ids)
+            ranked, scores = self._fuse(found, ids, self._moved(weight, found, ids, run, stage))
             stage.hits(ranked[:k], scores[:k])
         return ranked[:k], scores[:k]
 
@@ -166,22 +180,47 @@ class HybridRetriever(IdsRetriever):
         """None: a fused score depends on the other candidates."""
         return None
 
-    def _weights(self, run: Run) -> list[float]:
+    def _weight(self, run: Run, question: str) -> Weight:
+        """The weight of the first leg as the query or the configuration has it."""
         alpha = run.settings.get("alpha", self._alpha)
+        if alpha == "auto":
+            return from_question(question)
         if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 <= alpha <= 1:
             first, *rest = (leg.name for leg in self._legs)
-            raise QueryError(f"alpha is {alpha!r}; it must be a number from 0 ({', '.join(rest)} alone) to 1 ({first} alone)")
-        others = len(self._legs) - 1
-        return [float(alpha), *[(1 - alpha) / others] * others]
+            raise QueryError(
+                f"alpha is {alpha!r}; it must be a number from 0 ({', '.join(rest)} alone) to 1 ({first} alone), or auto"
+            )
+        return Weight(float(alpha))
 
-    def _fuse(self, found: Sequence[_Asked], ids: Sequence[str]) -> Hits:
+    def _shares(self, weight: Weight) -> list[float]:
+        """The weight of each leg."""
+        others = len(self._legs) - 1
+        return [weight.alpha, *[(1 - weight.alpha) / others] * others]
+
+    def _moved(self, weight: Weight, found: Sequence[_Asked], ids: Sequence[str], run: Run, stage: Stage) -> list[float]:
+        """The weights of the legs that answered, moved by what they found."""
+        named = run.settings.get("alpha") not in (None, "auto")
+        words = found[-1].leg
+        two = len(found) == len(self._legs) == 2 and getattr(words, "floor", None) == 0
+        if self._adaptive and not named and two and len(ids) >= ENOUGH:
+            weight = by_peak(weight, peak(_row(found[-1], ids)), words.name)
+        if weight.reasons:
+            stage.note(f"alpha {weight.alpha:.2f}: {', '.join(weight.reasons)}")
+        shares = dict(zip((leg.name for leg in self._legs), self._shares(weight), strict=True))
+        return [shares[item.leg.name] for item in found]
+
+    def _fuse(self, found: Sequence[_Asked], ids: Sequence[str], weights: Sequence[float]) -> Hits:
         if not ids:
             return [], []
-        rows = [np.array([item.scores.get(chunk_id, math.nan) for chunk_id in ids], dtype=np.float64) for item in found]
         floors = [getattr(item.leg, "floor", None) for item in found]
-        fused = fuse(rows, [item.weight for item in found], self._normaliser, floors)
+        fused = fuse([_row(item, ids) for item in found], weights, self._normaliser, floors)
         best = order(fused, [found[0].ranks.get(chunk_id, len(ids) + 1) for chunk_id in ids], ids)
         return [ids[index] for index in best], [float(fused[index]) for index in best]
+
+
+def _row(item: _Asked, ids: Sequence[str]) -> NDArray[np.float64]:
+    """A leg's scores of the candidates (n,), its lowest for those that it could not score."""
+    return fill(np.array([item.scores.get(chunk_id, math.nan) for chunk_id in ids], dtype=np.float64))
 
 
 def _failed(asked: Sequence[_Asked]) -> Exception:

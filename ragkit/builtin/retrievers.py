@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from ragkit import BuildContext, Component, Options, hookimpl, runtime
 from ragkit.components import RetrieverSpec
@@ -20,7 +20,12 @@ class LegOptions(Options):
 class HybridOptions(Options):
     """How the legs are weighed and fused."""
 
-    alpha: float = runtime(0.6, ge=0, le=1, description="the weight of the first leg (dense); the other legs share 1 - alpha")
+    alpha: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = runtime(
+        0.6, description="the weight of the first leg (dense), the others share 1 - alpha; `auto` reads it off the question"
+    )
+    adaptive: bool = runtime(
+        True, description="move alpha for each question by how far the best keyword hit stands out; false keeps it as it is"
+    )
     depth: int = runtime(100, ge=1, le=1_000, description="how many candidates each leg is asked for")
     normaliser: Literal["zscore", "minmax"] = runtime("zscore", description="how the scores of the legs are made comparable")
     legs: list[RetrieverSpec] = runtime([], description="the retrievers to fuse; none means dense and keyword")
@@ -59,7 +64,14 @@ def build_hybrid(options: HybridOptions, context: BuildContext) -> BaseRetriever
         legs = [context.leg(context.build(spec), spec.name or spec.use) for spec in options.legs]
     else:
         legs = [context.legs["dense"], context.legs["keyword"]]
-    return HybridRetriever(context, legs, alpha=options.alpha, depth=options.depth, normaliser=options.normaliser)
+    return HybridRetriever(
+        context,
+        legs,
+        alpha=options.alpha,
+        depth=options.depth,
+        normaliser=options.normaliser,
+        adaptive=options.adaptive,
+    )
 
 
 @hookimpl
