@@ -11,7 +11,13 @@ from ragkit.host.words import label, nearest
 
 _FIRST_PARTY: Mapping[tuple[Kind, str], str] = {
     (Kind.VECTOR_STORE, "chroma"): "ragkit-chroma",
+    (Kind.VECTOR_STORE, "faiss"): "ragkit-faiss",
+    (Kind.VECTOR_STORE, "pgvector"): "ragkit-pgvector",
+    (Kind.VECTOR_STORE, "pinecone"): "ragkit-pinecone",
+    (Kind.VECTOR_STORE, "qdrant"): "ragkit-qdrant",
+    (Kind.VECTOR_STORE, "qdrant-edge"): "ragkit-qdrant",
     (Kind.KEYWORD_STORE, "bm25"): "ragkit-bm25",
+    (Kind.KEYWORD_STORE, "tantivy"): "ragkit-tantivy",
     (Kind.RETRIEVER, "llamaindex_bm25"): "ragkit-bm25",
     (Kind.EMBEDDING, "huggingface"): "ragkit-huggingface",
 }

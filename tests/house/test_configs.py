@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
+from backends import Servers
 
 from ragkit import Pipeline
 from ragkit.config import json_schema, load
@@ -56,10 +58,19 @@ def test_its_schema_refuses_what_is_wrong(host: Host) -> None:
         assert not validator.is_valid({**good, **change}), change
 
 
-def test_it_builds_an_index_that_answers(config: Path, host: Host, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    with Servers(tmp_path_factory.mktemp("servers")) as servers:
+        yield servers
+
+
+def test_it_builds_an_index_that_answers(config: Path, host: Host, tmp_path: Path, servers: Servers) -> None:
+    """A store that needs a server gets the address of one of the tests'."""
     (source,) = load(config, host).sources
+    served = {"qdrant": "qdrant server", "pinecone": "pinecone", "pgvector": "pgvector"}.get(config.stem)
+    addresses = (f"vector_store={json.dumps(servers.yaml(served))}",) if served else ()
     pages = ('sources.0.include=["concepts.md", "getting-started.md"]',) if source.use == "files" else ()
-    with Pipeline(load(config, host, overrides=(f"state={json.dumps(str(tmp_path))}", *pages))) as pipeline:
+    with Pipeline(load(config, host, overrides=(f"state={json.dumps(str(tmp_path))}", *pages, *addresses))) as pipeline:
         report = pipeline.ingest()
         assert (report.exit_status, report.documents["added"]) == (0, 2 if pages else 8), report
         found = pipeline.search("When is a document removed?")

@@ -31,6 +31,13 @@ class Project:
         self.docs.mkdir(parents=True, exist_ok=True)
         self.configure(size=size, more=more)
 
+    @classmethod
+    def at(cls, folder: Path) -> Project:
+        """The project of a folder that another process has set up."""
+        project = cls.__new__(cls)
+        project.folder, project.config, project.docs = folder, folder / "ragkit.yaml", folder / "docs"
+        return project
+
     def configure(self, *, size: int = 40, more: str = "") -> None:
         self.config.write_text(CONFIG.format(size=size, more=more))
 

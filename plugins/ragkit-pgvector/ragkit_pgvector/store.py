@@ -22,6 +22,7 @@ from ragkit.components import Hits
 from ragkit.filters import matcher
 from ragkit.stores import Candidates, StoreMethods, batches, nearest, require_dimension, vector_of
 from ragkit_pgvector.connections import Connection, Database
+from ragkit_pgvector.distances import EXACT, NEAR
 from ragkit_pgvector.faults import NAME
 from ragkit_pgvector.records import node, record, sendable, vector_text
 from ragkit_pgvector.table import Table, require_extension
@@ -41,13 +42,6 @@ _COLUMNS = {
     "id": "text", "document": "text", "metadata": "jsonb", "raw": "text", "moments": "jsonb", "folded": "jsonb",
     "content": "text", "embedding": "vector",
 }  # fmt: skip
-# What orders by an expression around the operator does without the index. The cosine of a zero vector counts as 0.
-_NEAR = {
-    "cosine": SQL("embedding <=> %(v)s::vector"),
-    "dot": SQL("embedding <#> %(v)s::vector"),
-    "l2": SQL("embedding <-> %(v)s::vector"),
-}
-_EXACT = {"cosine": SQL("coalesce(nullif({}, 'NaN'), 1)"), "dot": SQL("({}) + 0"), "l2": SQL("({}) + 0")}
 _NODE = SQL(", document, content, coalesce(raw, metadata::text)")
 
 
@@ -238,8 +232,8 @@ class PgvectorStore(StoreMethods, BasePydanticVectorStore):
     def _ask(self, vector: Sequence[float], n: int, where: Where, more: Composable) -> Candidates:
         """The nearest `n` rows: by the index, and where that brings too few or cannot search so broadly, exactly."""
         parameters = {**where.parameters, "v": vector_text(vector), "n": n}
-        near = _NEAR[self._metric]
-        exact = _EXACT[self._metric].format(near)
+        near = NEAR[self._metric]
+        exact = EXACT[self._metric].format(near)
         by_index = self._indexed and n <= _MOST_EF and any(vector)  # no index holds a direction for the zero vector
         settings = {"hnsw.ef_search": str(max(n, self._ef_search))} if by_index else {}
         if by_index and where.filtered:
