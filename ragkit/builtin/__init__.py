@@ -6,5 +6,6 @@ PLUGINS: tuple[str, ...] = (
     "ragkit.builtin.chunkers",
     "ragkit.builtin.retrievers",
     "ragkit.builtin.answerers",
+    "ragkit.builtin.memory",
 )
 """The modules that the host loads as plugins."""

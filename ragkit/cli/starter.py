@@ -30,7 +30,7 @@ sources:
 # clean: [whitespace]
 # chunker: {{use: sentence, overlap: 32}}             # size: as much as the embedding reads
 # embedding: {{use: huggingface, model: sentence-transformers/all-MiniLM-L6-v2}}
-# vector_store: chroma
+# vector_store: faiss
 # keyword_store: bm25
 # retriever: {{use: hybrid, alpha: 0.6}}              # alpha is the weight of dense, 1 - alpha that of BM25
 # rerankers: []

@@ -60,7 +60,7 @@ class Settings(BaseModel):
     clean: tuple[components.CleanerSpec, ...] = _key(("whitespace",), "What is done to each document's text, in order.")
     chunker: components.ChunkerSpec = _key("sentence", "How documents are cut into chunks.")
     embedding: components.EmbeddingSpec = _key("huggingface", "The model that turns texts into vectors.")
-    vector_store: components.VectorStoreSpec = _key("chroma", "The store of the vectors.")
+    vector_store: components.VectorStoreSpec = _key("faiss", "The store of the vectors.")
     keyword_store: components.KeywordStoreSpec = _key("bm25", "The store that answers by words.")
     retriever: components.RetrieverSpec = _key("hybrid", "How chunks are found for a question.")
     rerankers: tuple[components.RerankerSpec, ...] = _key((), "What puts the found chunks in a better order, one after another.")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from ragkit.errors import DriftedError, OwnershipError
+from ragkit.errors import ComponentError, DriftedError, OwnershipError
 from ragkit.state.boundaries import boundary
 from ragkit.state.ledger import Ledger
 from ragkit.state.locks import FileLock
@@ -70,8 +70,21 @@ class View:
             if self._store is None:
                 if self._lock is not None:
                     self._lock.acquire(shared=True, timeout_s=_WAIT_S)
-                self._store = self._open_store(self.record)
+                self._store = self._open()
             return self._store
+
+    def _open(self) -> StoreAdapter:
+        """Open the store. One that refuses even a second reader cannot say who the first is: the lock can."""
+        try:
+            return self._open_store(self.record)
+        except ComponentError:
+            if self._lock is None:
+                raise
+            self._lock.acquire(shared=False, timeout_s=_WAIT_S)
+            try:
+                return self._open_store(self.record)  # whoever had it has gone
+            finally:
+                self._lock.acquire(shared=True, timeout_s=_WAIT_S)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[StoreAdapter]:

@@ -1,4 +1,4 @@
-"""What store plugins share: LlamaIndex's methods over ragkit's protocols, exact similarities, stable search, clear faults.
+"""What store plugins share: LlamaIndex's methods over ragkit's protocols, exact similarities, stable search, clear faults, locks.
 
     from ragkit.stores import StoreMethods, nearest
 
@@ -12,6 +12,7 @@ Nothing here is needed for a plugin; each piece spares its author a trap. Import
 """
 
 from ragkit.stores.faults import Fault, http_fault, insist, unreachable
+from ragkit.stores.locking import sync_folder, write_lock
 from ragkit.stores.methods import StoreMethods, require_dimension, vector_of
 from ragkit.stores.nearest import CANDIDATES, Candidates, batches, nearest
 from ragkit.stores.similarity import METRICS, similarities
@@ -28,6 +29,8 @@ __all__ = [
     "nearest",
     "require_dimension",
     "similarities",
+    "sync_folder",
     "unreachable",
     "vector_of",
+    "write_lock",
 ]

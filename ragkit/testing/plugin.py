@@ -1,4 +1,4 @@
-"""The fakes as components: embedding `fake`, stores `memory`, sources `memory` and `failing`, LLM `repeat`."""
+"""The fakes as components: embedding and vector store `fake`, keyword store and source `memory`, source `failing`, `repeat`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FakeEmbeddingOptions(Options):
 
 
 class MemoryVectorOptions(Options):
-    """The YAML keys of `vector_store: {use: memory, …}`."""
+    """The YAML keys of `vector_store: {use: fake, …}`."""
 
     metric: Literal["cosine", "dot", "l2"] = identity(default="cosine", description="The similarity.")
     persist: bool = runtime(default=True, description="Keep a file in the state, so that another process finds the same.")
@@ -137,10 +137,10 @@ def ragkit_embeddings() -> list[Component]:
 
 @hookimpl
 def ragkit_vector_stores() -> list[Component]:
-    """Offer `memory`."""
+    """Offer `fake`; the `memory` that users get is built in."""
     capabilities = {**_STORE, "metrics": ["cosine", "dot", "l2"], "vectors": True}
     summary = "Exact search in memory, for tests"
-    return [Component("memory", MemoryVectorOptions, _vector_store, summary=summary, capabilities=capabilities)]
+    return [Component("fake", MemoryVectorOptions, _vector_store, summary=summary, capabilities=capabilities)]
 
 
 @hookimpl

@@ -441,7 +441,7 @@ STATES = [
     *both(
         "a store restored from an old backup",
         old_backup,
-        "the vector store chroma (collection handbook-vector-1-{state}) has drifted: "
+        "the vector store faiss (collection handbook-vector-1-{state}) has drifted: "
         "it stands at 2, the ledger at 3: one of them was restored from a backup\n"
         "  → run `ragkit views repair`",
         gained=(SOUP,),

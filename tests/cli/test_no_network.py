@@ -68,6 +68,6 @@ def test_the_defaults_contact_nobody(tmp_path: Path) -> None:
     assert attempts == []
     assert caught == 1, "the hook sees an attempt where there is one"
     assert report["documents"]["added"] == 2
-    assert {view["name"] for view in report["views"]} == {"chroma", "bm25"}
+    assert {view["name"] for view in report["views"]} == {"faiss", "bm25"}
     assert answer["citations"][0]["uri"] == "leave.md"
     assert "28 days" in answer["answer"]

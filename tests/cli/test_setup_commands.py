@@ -79,7 +79,7 @@ def test_check_lists_what_was_chosen(ragkit: Ragkit, folder: Path) -> None:
     assert done.json["valid"] is True
     chosen = {row["key"]: row["use"] for row in done.json["components"]}
     assert chosen["sources"] == "files"
-    assert (chosen["retriever"], chosen["vector_store"], chosen["keyword_store"]) == ("hybrid", "chroma", "bm25")
+    assert (chosen["retriever"], chosen["vector_store"], chosen["keyword_store"]) == ("hybrid", "faiss", "bm25")
     assert "hybrid" in ragkit("check").out
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("chromadb", "llama_index", "numpy", "sentence_transformers", "sqlalchemy", "torch", "transformers")
+HEAVY = ("chromadb", "faiss", "llama_index", "numpy", "sentence_transformers", "sqlalchemy", "torch", "transformers")
 
 PROBE = """
 import sys

@@ -26,7 +26,10 @@ COMMANDS = (
     "init", "check", "schema", "config", "plugins", "ingest", "status", "views", "views list", "views verify", "views repair",
     "views drop", "search", "ask", "eval",
 )  # fmt: skip
-FIRST_PARTY = ("ragkit", "ragkit-bm25", "ragkit-chroma", "ragkit-huggingface")
+FIRST_PARTY = (
+    "ragkit", "ragkit-bm25", "ragkit-chroma", "ragkit-faiss", "ragkit-huggingface", "ragkit-pgvector", "ragkit-pinecone",
+    "ragkit-qdrant", "ragkit-tantivy",
+)  # fmt: skip
 
 
 def page(name: str) -> str:

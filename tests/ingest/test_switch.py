@@ -16,7 +16,7 @@ from ragkit.pipeline import Pipeline
 CHANGES = {
     "another chunk size": {"size": 20},
     "another model": {"more": "embedding: {use: fake, seed: 7}"},
-    "another identity option": {"more": "vector_store: {use: chroma, m: 24}"},
+    "another identity option": {"more": "vector_store: {use: faiss, m: 24}"},
     "another keyword option": {"more": "keyword_store: {use: bm25, b: 0.5}"},
 }
 
@@ -121,7 +121,7 @@ def test_a_process_made_for_the_new_configuration_answers_after_the_switch(proje
 def test_a_runtime_option_changes_no_generation(project: Project) -> None:
     project.write("a.md", next(texts(1)))
     project.ingest()
-    project.configure(more="vector_store: {use: chroma, ef_search: 50}\nretriever: {use: hybrid, alpha: 0.2}\ntop_k: 3")
+    project.configure(more="vector_store: {use: faiss, ef_search: 50}\nretriever: {use: hybrid, alpha: 0.2}\ntop_k: 3")
     assert project.hits("river")
     assert project.ingest().embedded == 0
 

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-PRELOAD = ["ragkit.pipeline", "ragkit_chroma", "ragkit_bm25", "chromadb", "bm25s", "llama_index.vector_stores.chroma"]
+PRELOAD = ["ragkit.pipeline", "ragkit_faiss.store", "ragkit_bm25", "faiss", "bm25s"]
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,7 @@ def test_any_retriever_is_a_leg(tmp_path: Path) -> None:
 def test_every_component_of_the_plugin_builds(tmp_path: Path) -> None:
     hooks = [getattr(plugin, name) for name in dir(plugin) if name.startswith("ragkit_")]
     components: list[Any] = [component for hook in hooks for component in hook()]
-    assert sorted(component.name for component in components) == ["failing", "fake", "memory", "memory", "memory", "repeat"]
+    assert sorted(component.name for component in components) == ["failing", "fake", "fake", "memory", "memory", "repeat"]
     for component in components:
         assert component.build(component.options(), build_context(tmp_path / component.name)) is not None
         assert component.summary
