@@ -15,7 +15,7 @@ _FIRST_PARTY: Mapping[tuple[Kind, str], str] = {
     (Kind.VECTOR_STORE, "pgvector"): "ragkit-pgvector",
     (Kind.VECTOR_STORE, "pinecone"): "ragkit-pinecone",
     (Kind.VECTOR_STORE, "qdrant"): "ragkit-qdrant",
-    (Kind.VECTOR_STORE, "qdrant-edge"): "ragkit-qdrant",
+    (Kind.VECTOR_STORE, "qdrant-edge"): "ragkit-qdrant[edge]",
     (Kind.KEYWORD_STORE, "bm25"): "ragkit-bm25",
     (Kind.KEYWORD_STORE, "tantivy"): "ragkit-tantivy",
     (Kind.RETRIEVER, "llamaindex_bm25"): "ragkit-bm25",
