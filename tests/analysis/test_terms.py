@@ -1,10 +1,15 @@
-"""How `bm25` reads a text: identifiers, scripts without spaces, stems and stop words."""
+"""How keyword stores read a text: identifiers, scripts without spaces, stems and stop words."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
+from typing import get_args
+
 import pytest
 
-from ragkit_bm25.analysis import Analyzer
+from ragkit.analysis import SNOWBALL, Analyzer, Language, snowball, stop_words
 
 
 def terms(text: str, language: str = "en") -> list[str]:
@@ -62,3 +67,58 @@ def test_a_text_without_words_has_no_terms() -> None:
 def test_a_very_long_word_is_cut() -> None:
     (term,) = terms("x" * 100_000, "none")
     assert len(term) == 64
+
+
+@pytest.mark.parametrize("language", get_args(Language))
+def test_every_language_reads(language: str) -> None:
+    assert terms("word2vec v1.2.3", language)
+    assert (snowball(language) is not None) == (language in SNOWBALL)
+
+
+def test_languages_are_those_of_the_option() -> None:
+    assert {*SNOWBALL} <= {*get_args(Language)}
+
+
+@pytest.mark.parametrize(
+    ("language", "word", "other"),
+    [("en", "the", "fish"), ("de", "über", "haus"), ("ru", "когда", "рыба"), ("tr", "ancak", "balık"), ("da", "hvordan", "fisk")],
+)
+def test_stop_words_are_those_of_the_language(language: str, word: str, other: str) -> None:
+    words = stop_words(language)
+    assert word in words
+    assert other not in words
+    assert not [line for line in words if not line or line.startswith("#") or line != line.lower().strip()]
+    assert terms(word, language) == []
+    assert terms(other, language)
+
+
+def test_languages_without_a_list_have_no_stop_words() -> None:
+    assert stop_words("zh") == stop_words("none") == frozenset()
+
+
+def test_the_lists_are_those_that_bm25s_has() -> None:
+    from bm25s import stopwords
+
+    names = {"de": "GERMAN", "en": "EN", "es": "SPANISH", "fr": "FRENCH", "it": "ITALIAN", "nl": "DUTCH", "no": "NORWEGIAN"}
+    for language, name in {**names, "pt": "PORTUGUESE", "ru": "RUSSIAN", "sv": "SWEDISH"}.items():
+        assert stop_words(language) == frozenset(getattr(stopwords, f"STOPWORDS_{name}")), language
+
+
+def test_importing_it_imports_nothing_heavy() -> None:
+    code = "import sys; import ragkit.analysis; print({'regex', 'Stemmer', 'bm25s'} & {*sys.modules})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_threads_share_an_analyzer() -> None:
+    analyzer, text = Analyzer("en"), " ".join(f"running{i} tested.validate_email{i}" for i in range(3_000))
+    expected, found = terms(text), [list[str]() for _ in range(4)]
+
+    def read(number: int) -> None:
+        found[number] = analyzer.terms(text)
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [expected] * 4

@@ -77,7 +77,7 @@ def moving(data: Path, servers: Servers, tmp_path_factory: pytest.TempPathFactor
     with (data / "scifact" / "queries.jsonl").open(encoding="utf-8") as queries:
         claims = [json.loads(line)["text"] for line, _ in zip(queries, range(CLAIMS), strict=False)]
     moving = Moving(folder / "ragkit.yaml", servers, claims)
-    moving.use({"use": "chroma"})
+    moving.use({"use": "memory"})
     with moving.open() as pipeline:
         report = pipeline.ingest()
     assert report.embedded == report.chunks["total"] >= 900

@@ -171,7 +171,28 @@ def test_readers_in_threads_always_see_one_whole_index(context: FakeContext, nod
     assert len(list(context.folder.glob("index-*"))) == 1
 
 
-def test_the_compiled_scorer_gives_the_same(store: Any, ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = store.search_ids(ask("red blue fish", 10))
+def test_the_compiled_loops_give_the_same(store: Any, node: Any, ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.upsert([node(f"n{i:03}", " ".join(["red", "blue", "fish"][: 1 + i * 7 % 3])) for i in range(300)])
+    store.flush()
+    asked = [(question, k) for question in ("red blue fish", "blue", "unseen", "") for k in (0, 1, 7, 100, 301, 2_000)]
+    plain = [store.search_ids(ask(*one)) for one in asked]
     monkeypatch.setattr("ragkit_bm25.numbers.COMPILED_FROM", 1)
-    assert store.search_ids(ask("red blue fish", 10)) == plain
+    assert [store.search_ids(ask(*one)) for one in asked] == plain
+
+
+@pytest.mark.parametrize("method", ["lucene", "bm25+"])
+def test_an_index_built_in_pieces_is_the_same(
+    method: Any, context: FakeContext, node: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large collections are scored a range of terms at a time, so that the memory stays bounded."""
+    from ragkit_bm25.index import build
+
+    rng = np.random.default_rng(2)
+    store = ragkit_bm25.build_store(BM25Options(method=method, language="none"), context)
+    store.add([node(f"{i:03}", " ".join(f"w{j}" for j in rng.zipf(1.3, size=i % 50) % 60)) for i in range(150)])
+    whole = store.client
+    for size in (1, 7, 400):
+        monkeypatch.setattr("ragkit_bm25.index._AT_ONCE", size)
+        pieces = build(whole.corpus, BM25Options(method=method, language="none"))
+        for name in ("data", "indices", "indptr"):
+            assert np.array_equal(getattr(pieces, name), getattr(whole, name)), (size, name)

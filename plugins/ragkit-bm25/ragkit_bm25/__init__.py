@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from ragkit import BuildContext, Component, Options, hookimpl, identity, runtime
+from ragkit.analysis import Language
 from ragkit.filters import OPERATORS
 
 if TYPE_CHECKING:
@@ -12,10 +13,6 @@ if TYPE_CHECKING:
 
     from ragkit_bm25.store import BM25Store
 
-Language = Literal[
-    "none", "ar", "ca", "da", "de", "el", "en", "es", "et", "eu", "fi", "fr", "ga", "hi", "hu", "hy", "id", "it", "ja", "ko",
-    "lt", "ne", "nl", "no", "pt", "ro", "ru", "sr", "sv", "ta", "th", "tr", "yi", "zh",
-]  # fmt: skip
 Method = Literal["lucene", "robertson", "atire", "bm25l", "bm25+"]
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bm25s import BM25, scoring
 
-from ragkit_bm25.numbers import Array, lookup, scorer
+from ragkit_bm25.numbers import Array, highest, lookup, scorer
 
 if TYPE_CHECKING:
     from ragkit_bm25 import BM25Options
 
 _SCORED_ELSEWHERE = ("bm25l", "bm25+")
 """The methods in which a term scores a text that lacks it, too."""
+_AT_ONCE = 4_000_000
+"""So many occurrences are worked on at once, which bounds the memory: each takes some 50 bytes meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,9 @@ class Index:
 
 def best(scores: Array, k: int, passes: Callable[[int], bool] | None = None) -> Array:
     """The rows of the `k` highest scores above 0 that `passes` lets through, best first; ties in the order of the rows."""
+    found = highest(scores, k) if passes is None else None
+    if found is not None:
+        return found[np.lexsort((found, -scores[found]))]
     rows = np.flatnonzero(scores > 0)
     if passes is None and len(rows) > k > 0:
         values = scores[rows]
@@ -115,24 +120,53 @@ def build(corpus: Corpus, options: BM25Options) -> Index:
         none = np.zeros(0, dtype=np.int32)
         return Index(corpus, none.astype(np.float32), none, np.zeros(vocabulary + 1, dtype=np.int64))
     lengths = np.diff(corpus.starts)
-    # One sorted number for each (term, text), so that equal ones are neighbours and counting them gives the frequencies.
-    pairs = corpus.tokens.astype(np.int64) * count + np.repeat(np.arange(count), lengths)
-    pairs.sort()
-    first = np.flatnonzero(np.concatenate(([True], pairs[1:] != pairs[:-1])))
-    repeats = np.diff(np.append(first, len(pairs))).astype(np.float32)
-    terms, texts = np.divmod(pairs[first], count)
-    del pairs
-    frequencies = np.bincount(terms, minlength=vocabulary)
-    idf = _idf(frequencies, count, options.method)
     shape: dict[str, Any] = {"l_avg": lengths.mean(), "k1": options.k1, "b": options.b, "delta": options.delta}
     saturation = scoring._select_tfc_scorer(options.method)
-    data = idf[terms] * saturation(tf_array=repeats, l_d=lengths[texts], **shape)
+    texts, repeats, frequencies = _occurrences(corpus, vocabulary)
+    idf = _idf(frequencies, count, options.method)
     elsewhere = None
     if options.method in _SCORED_ELSEWHERE:
         elsewhere = (idf * saturation(tf_array=0, l_d=lengths.mean(), **shape)).astype(np.float32)
-        data = data - elsewhere[terms]
     indptr = np.concatenate(([0], np.cumsum(frequencies)))
-    return Index(corpus, data.astype(np.float32), texts.astype(np.int32), indptr.astype(np.int64), elsewhere)
+    data = repeats.view(np.float32)  # in place: each number is read before it is written
+    for first, last in _pieces(frequencies):
+        part = slice(int(indptr[first]), int(indptr[last]))
+        terms = np.repeat(np.arange(first, last), frequencies[first:last])
+        scores = idf[terms] * saturation(tf_array=repeats[part].astype(np.float32), l_d=lengths[texts[part]], **shape)
+        data[part] = scores if elsewhere is None else scores - elsewhere[terms]
+    return Index(corpus, data, texts, indptr.astype(np.int64), elsewhere)
+
+
+def _occurrences(corpus: Corpus, vocabulary: int) -> tuple[Array, Array, Array]:
+    """The text and the number of repetitions (both int32) of every term in every text that has it, by term, then by text;
+    and in how many texts each term occurs."""
+    count, tokens = len(corpus.ids), corpus.tokens
+    # of the final size, if no term came twice in a text; memory that is never written to costs nothing
+    texts, repeats = np.empty(len(tokens), dtype=np.int32), np.empty(len(tokens), dtype=np.int32)
+    frequencies = np.zeros(vocabulary, dtype=np.int64)
+    end = 0
+    for first, last in _pieces(np.bincount(tokens, minlength=vocabulary)):
+        where = np.flatnonzero((tokens >= first) & (tokens < last))
+        # One sorted number for each (term, text), so that equal ones are neighbours and counting them gives the repetitions.
+        pairs = (tokens[where] - first).astype(np.int64) * count + (np.searchsorted(corpus.starts, where, side="right") - 1)
+        pairs.sort()
+        begin = np.flatnonzero(np.concatenate(([True], pairs[1:] != pairs[:-1])))
+        part = slice(end, end := end + len(begin))
+        repeats[part] = np.diff(np.append(begin, len(pairs)))
+        terms, texts[part] = np.divmod(pairs[begin], count)
+        frequencies[first:last] = np.bincount(terms, minlength=last - first)
+    return texts[:end], repeats[:end], frequencies
+
+
+def _pieces(sizes: Array) -> Iterator[tuple[int, int]]:
+    """Ranges of terms with about `_AT_ONCE` occurrences, or one term that has more."""
+    ends = np.cumsum(sizes)
+    first = 0
+    while first < len(sizes):
+        done = ends[first - 1] if first else 0
+        last = max(int(np.searchsorted(ends, done + _AT_ONCE, side="right")), first + 1)
+        yield first, last
+        first = last
 
 
 def _idf(frequencies: Array, count: int, method: str) -> Array:

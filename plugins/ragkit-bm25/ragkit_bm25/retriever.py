@@ -9,7 +9,7 @@ from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle
 from llama_index.retrievers.bm25 import BM25Retriever
 
-from ragkit_bm25.analysis import snowball
+from ragkit.analysis import snowball
 
 if TYPE_CHECKING:
     from ragkit_bm25 import LlamaIndexBM25Options

@@ -19,12 +19,12 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 
+from ragkit.analysis import Analyzer
 from ragkit.components import Hits
-from ragkit.filters import matches
+from ragkit.filters import matcher
 from ragkit_bm25 import files
-from ragkit_bm25.analysis import Analyzer
 from ragkit_bm25.index import Index, best, build
-from ragkit_bm25.merge import Text, empty, merge
+from ragkit_bm25.merge import Changes, empty, merge
 from ragkit_bm25.numbers import Array
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class _State:
 
     index: Index
     stamp: files.Stamp | None = None
-    pending: dict[str, Text | None] = field(default_factory=dict)
-    """What `flush` has to do: a text to put in, or None for one to take out."""
+    pending: Changes = field(default_factory=Changes)
+    """What `flush` has to do."""
     reading: threading.Lock = field(default_factory=threading.Lock)
     writing: threading.RLock = field(default_factory=threading.RLock)
 
@@ -98,24 +98,25 @@ class BM25Store(BasePydanticVectorStore):
 
     def upsert(self, nodes: Sequence[BaseNode]) -> None:
         """Take nodes in at the next `flush`, in place of those with the same id."""
-        texts = {node.node_id: self._read(node) for node in nodes}
+        read = [(node.node_id, *self._read(node)) for node in nodes]
         with self._state.writing:
-            self._state.pending.update(texts)
+            for id_, terms, record in read:
+                self._state.pending.put(id_, terms, record)
 
     def flush(self) -> None:
         """Build the index anew with what has gathered, make it durable and take it into use."""
         state = self._state
         with state.writing:
-            if state.pending:
+            if state.pending.texts:
                 index = build(merge(self._current().corpus, state.pending), self._options)
                 files.write(self._folder, index, self._settings)
-                state.pending = {}
+                state.pending = Changes()
 
     def drop(self) -> None:
         """Remove the index and the mark; the store is empty then and can be used again."""
         with self._state.writing:
             files.remove(self._folder)
-            self._state.pending = {}
+            self._state.pending = Changes()
 
     def marker(self) -> Mapping[str, str] | None:
         try:
@@ -148,7 +149,7 @@ class BM25Store(BasePydanticVectorStore):
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Take out every chunk of a document, at the next `flush`."""
         with self._state.writing:
-            pending = self._state.pending
+            pending = self._state.pending.texts
             ids = [id_ for id_, text in pending.items() if text and json.loads(text.record)[0] == ref_doc_id]
             records = self._current().corpus.records
             stored = zip(self.ids(), records, strict=True)
@@ -163,9 +164,9 @@ class BM25Store(BasePydanticVectorStore):
             index = self._current()
             chosen = list(self.ids()) if node_ids is None and filters is not None else list(node_ids or ())
             if filters is not None:
-                rows = zip(chosen, index.rows(chosen).tolist(), strict=True)
-                chosen = [id_ for id_, row in rows if row >= 0 and matches(filters, _record(index, row)[1])]
-            self._state.pending.update(dict.fromkeys(chosen))
+                rows, passes = zip(chosen, index.rows(chosen).tolist(), strict=True), matcher(filters)
+                chosen = [id_ for id_, row in rows if row >= 0 and passes(_record(index, row)[1])]
+            self._state.pending.texts.update(dict.fromkeys(chosen))
 
     def clear(self) -> None:
         self.delete_nodes(list(self.ids()))
@@ -182,12 +183,13 @@ class BM25Store(BasePydanticVectorStore):
         scores = index.scores(self._analyzer.terms(query.query_str or ""))
         only = None if query.node_ids is None else set(index.rows(query.node_ids).tolist())
         documents = None if query.doc_ids is None else set(query.doc_ids)
+        lets_pass = matcher(query.filters)
 
         def passes(row: int) -> bool:
             if only is not None and row not in only:
                 return False
             document, metadata = _record(index, row)
-            return (documents is None or document in documents) and matches(query.filters, metadata)
+            return (documents is None or document in documents) and lets_pass(metadata)
 
         free = query.filters is None and only is None and documents is None
         return best(scores, query.similarity_top_k, None if free else passes).tolist(), scores
@@ -202,11 +204,12 @@ class BM25Store(BasePydanticVectorStore):
                 state.stamp = stamp
             return state.index
 
-    def _read(self, node: BaseNode) -> Text:
+    def _read(self, node: BaseNode) -> tuple[list[str], bytes]:
+        """The terms of a node, and the record that is kept with them."""
         metadata = {key: value for key, value in node.metadata.items() if value is not None}
         record = json.dumps([node.ref_doc_id, metadata], ensure_ascii=False, default=str)
         terms = self._analyzer.terms(node.get_content(metadata_mode=MetadataMode.NONE))
-        return Text(terms, record.encode("utf-8", "surrogatepass"))
+        return terms, record.encode("utf-8", "surrogatepass")
 
 
 def _text(value: bytes) -> str:
