@@ -134,7 +134,7 @@ class Reader:
 
 
 def _record(row: Row[Any]) -> ChunkRecord:
-    key, raw, ordinal, text, start, end, heading, page, document, source, uri, title, metadata = row
+    key, raw, ordinal, text, start, end, heading, page, document, source, uri, title, metadata = tuple(row)
     return ChunkRecord(
         key, id_text(raw), id_text(document), source, uri, title, ordinal, text, start, end, heading, page, json.loads(metadata)
     )
