@@ -87,7 +87,7 @@ def host() -> Host:
         cleaners=[component("whitespace"), component("unicode")],
         chunkers=[component("sentence", SentenceOptions), component("token", SentenceOptions)],
         embeddings=[component("huggingface"), component("fake")],
-        vector_stores=[component("chroma", StoreOptions), component("memory")],
+        vector_stores=[component("faiss", StoreOptions), component("memory")],
         keyword_stores=[component("bm25")],
         retrievers=[
             component("dense"),

@@ -51,7 +51,7 @@ sources:
   - fils
 chunker: {use: sentence, size: "${SIZE}", overlap: -1}
 vector_store:
-  use: chroma
+  use: faiss
   store_text: perhaps
 top_k: 0
 top_k: 5
@@ -73,7 +73,7 @@ def test_a_default_that_is_not_installed_says_what_to_install(tmp_path: Path) ->
         parse({"sources": ["x"]}, Host(entry_points=False, builtins=False), folder=tmp_path)
     told = [str(problem) for problem in caught.value.problems]
     assert "embedding: the embedding 'huggingface' is not installed; pip install ragkit-huggingface" in told
-    assert "vector_store: the vector store 'chroma' is not installed; pip install ragkit-chroma" in told
+    assert "vector_store: the vector store 'faiss' is not installed; pip install ragkit-faiss" in told
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ sources:
 clean: []
 chunker: {use: token, size: 64, lead: title}
 embedding: fake
-vector_store: {use: chroma, index: {m: 4, kind: flat}, labels: {a: [1, 2.5, null, "1e3"], "on": true}}
+vector_store: {use: faiss, index: {m: 4, kind: flat}, labels: {a: [1, 2.5, null, "1e3"], "on": true}}
 retriever: {use: hybrid, name: both, legs: [keyword, {use: hybrid, alpha: 1e-3}]}
 rerankers: [{use: shuffle, name: again}, shuffle]
 top_k: 1000

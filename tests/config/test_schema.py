@@ -29,11 +29,11 @@ def validator(host: Host) -> Draft7Validator:
         {"extends": "base.yaml"},
         {"extends": "base.yaml", "chunker": {"size": 64}},
         {"sources": [{"use": "files", "path": "docs", "name": "a", "include": ["a"]}, {"use": "web", "url": "${URL}"}]},
-        {**START, "top_k": "${TOP_K:-5}", "vector_store": {"use": "chroma", "store_text": "${YES}", "index": {"m": "${M}"}}},
+        {**START, "top_k": "${TOP_K:-5}", "vector_store": {"use": "faiss", "store_text": "${YES}", "index": {"m": "${M}"}}},
         {**START, "chunker": "token", "llm": None, "answer": "llm"},
         {**START, "llm": "echo", "rerankers": ["shuffle", {"use": "shuffle", "name": "b"}]},
         {**START, "retriever": {"use": "hybrid", "legs": ["dense", {"use": "hybrid", "legs": ["dense", "keyword"]}]}},
-        {**START, "vector_store": {"use": "chroma", "api_key": "text", "labels": {"any": ["thing"]}}},
+        {**START, "vector_store": {"use": "faiss", "api_key": "text", "labels": {"any": ["thing"]}}},
         {**START, "chunker": {"use": "sentence", "size": None}},
         {**START, "chunker": "${CHUNKER}"},
         {**START, "filter": "year >= 2020"},
@@ -59,12 +59,12 @@ def test_good(data: dict[str, Any], validator: Draft7Validator) -> None:
         {**START, "chunker": {"use": "token", "siz": 1}},
         {**START, "chunker": {"use": "token", "lead": "titel"}},
         {**START, "chunker": None},
-        {**START, "vector_store": {"use": "chroma", "index": {"kind": "tree"}}},
-        {**START, "vector_store": {"use": "chroma", "api_key": 5}},
-        {**START, "vector_store": {"use": "chroma", "name": "x"}},
+        {**START, "vector_store": {"use": "faiss", "index": {"kind": "tree"}}},
+        {**START, "vector_store": {"use": "faiss", "api_key": 5}},
+        {**START, "vector_store": {"use": "faiss", "name": "x"}},
         {**START, "retriever": {"use": "hybrid", "legs": ["dense", {"use": "hybrid", "alpha": 2}]}},
         {**START, "retriever": {"use": "hybrid", "legs": ["dense"]}},
-        {**START, "retriever": "chroma"},
+        {**START, "retriever": "faiss"},
         {**START, "filter": ""},
         {**START, "filter": 2020},
         {**START, "filter": ["year >= 2020"]},
@@ -79,8 +79,8 @@ def test_it_tells_an_editor_what_things_are_for(host: Host) -> None:
     assert set(schema["properties"]) == {*Settings.model_fields, "extends"}
     assert all(part["description"] for part in schema["properties"].values())
     assert schema["properties"]["top_k"]["default"] == 5
-    assert schema["$defs"]["vector_store.chroma"]["description"] == "What chroma is for."
-    assert schema["$defs"]["vector_store.chroma"]["properties"]["use"]["const"] == "chroma"
+    assert schema["$defs"]["vector_store.faiss"]["description"] == "What faiss is for."
+    assert schema["$defs"]["vector_store.faiss"]["properties"]["use"]["const"] == "faiss"
 
 
 def test_a_host_without_plugins_has_a_schema_too() -> None:

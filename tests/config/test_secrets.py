@@ -17,7 +17,7 @@ START = "sources: [{use: files, path: docs}]\n"
 
 def test_rendering_masks_secrets(read: Load) -> None:
     config = read(
-        f"{START}state: postgresql://me:{SECRET}@host/db\nvector_store: {{use: chroma, api_key: '${{KEY}}'}}",
+        f"{START}state: postgresql://me:{SECRET}@host/db\nvector_store: {{use: faiss, api_key: '${{KEY}}'}}",
         environ={"KEY": SECRET},
     )
     for shown in (to_yaml(render(config)), json.dumps(render(config)), repr(config), str(config.vector_store)):
@@ -29,8 +29,8 @@ def test_rendering_masks_secrets(read: Load) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        f"{START}vector_store: {{use: chroma, api_key: '${{KEY}}', store_text: '${{KEY}}'}}",
-        f"{START}vector_store: {{use: chroma, api_key: [{SECRET}]}}",
+        f"{START}vector_store: {{use: faiss, api_key: '${{KEY}}', store_text: '${{KEY}}'}}",
+        f"{START}vector_store: {{use: faiss, api_key: [{SECRET}]}}",
         f"{START}top_k: ${{KEY}}",
         f"{START}chunker: ${{KEY}}",
         f"{START}chunker: {{use: token, lead: '${{KEY}}'}}",
@@ -49,5 +49,5 @@ def test_no_message_repeats_one(text: str, read: Load) -> None:
 
 def test_a_plugins_own_message_is_masked(read: Load) -> None:
     with pytest.raises(ConfigError) as caught:
-        read(f"{START}vector_store: {{use: chroma, api_key: 'secret'}}")
-    assert str(caught.value) == "ragkit.yaml:2:38: vector_store.api_key: the key '********' is too short"
+        read(f"{START}vector_store: {{use: faiss, api_key: 'secret'}}")
+    assert str(caught.value) == "ragkit.yaml:2:37: vector_store.api_key: the key '********' is too short"

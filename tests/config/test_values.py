@@ -29,7 +29,7 @@ def test_the_defaults(read: Load, tmp_path: Path) -> None:
     folder = tmp_path / "handbook"
     assert (config.name, config.state, config.file) == ("handbook", str(folder / ".ragkit"), folder / "ragkit.yaml")
     chosen = (config.chunker, config.embedding, config.vector_store, config.keyword_store, config.retriever, config.answer)
-    assert [spec.use for spec in chosen] == ["sentence", "huggingface", "chroma", "bm25", "hybrid", "extractive"]
+    assert [spec.use for spec in chosen] == ["sentence", "huggingface", "faiss", "bm25", "hybrid", "extractive"]
     assert [spec.use for spec in config.clean] == ["whitespace"]
     assert (config.rerankers, config.top_k, config.llm) == ((), 5, None)
     assert [leg.use for leg in options(config, "retriever").legs] == ["dense", "keyword"]
@@ -104,7 +104,7 @@ def test_variables(read: Load) -> None:
 sources: [{use: files, path: "${DOCS}/a"}]
 top_k: ${TOP_K:-7}
 name: '$${NAME} ${EMPTY:-filled}${EMPTY}'
-vector_store: {use: chroma, store_text: "${YES}", api_key: "${KEY}", url: "${URL:-http://localhost:8000}"}
+vector_store: {use: faiss, store_text: "${YES}", api_key: "${KEY}", url: "${URL:-http://localhost:8000}"}
 """
     config = read(text, environ={"DOCS": "texts", "EMPTY": "", "YES": "true", "KEY": "12345678"})
     assert config.sources[0].name == "files:texts/a"
@@ -210,7 +210,7 @@ class TestOverrides:
         assert getattr(read(f"{START}llm: echo", override, environ={"WHO": "me"}), key) == value
 
     def test_options_of_what_is_there_of_a_bare_name_and_of_a_default(self, read: Load) -> None:
-        config = read(f"{START}chunker: {{use: token, size: 64}}\nvector_store: chroma", "chunker.overlap=8",
+        config = read(f"{START}chunker: {{use: token, size: 64}}\nvector_store: faiss", "chunker.overlap=8",
                       "vector_store.index.m=4", "retriever.alpha=0.1", "sources.0.path=other")  # fmt: skip
         chunker = options(config, "chunker")
         assert (config.chunker.use, chunker.size, chunker.overlap) == ("token", 64, 8)
@@ -255,7 +255,7 @@ class TestOverrides:
 
 def test_from_python(host: Host, tmp_path: Path) -> None:
     data = {"sources": [{"use": "files", "path": tmp_path / "a"}, {"use": "files", "path": "b"}],
-            "vector_store": {"use": "chroma", "api_key": SecretStr("long enough")}, "name": "${literal}"}  # fmt: skip
+            "vector_store": {"use": "faiss", "api_key": SecretStr("long enough")}, "name": "${literal}"}  # fmt: skip
     config = parse(data, host, folder=tmp_path)
     assert [spec.options.path for spec in config.sources] == [tmp_path / "a", tmp_path / "b"]  # type: ignore[attr-defined]
     assert (config.name, config.file, config.state) == ("${literal}", None, str(tmp_path / ".ragkit"))

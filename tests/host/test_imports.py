@@ -9,7 +9,7 @@ CODE = """
 import sys
 import ragkit, ragkit.host, ragkit.config
 host = ragkit.host.Host()
-heavy = {"llama_index", "sqlalchemy", "numpy", "torch", "chromadb", "bm25s", "transformers", "sentence_transformers", "pypdf"}
+heavy = {"llama_index", "sqlalchemy", "numpy", "torch", "chromadb", "bm25s", "faiss", "tantivy", "transformers", "pypdf"}
 print(sorted(heavy & set(sys.modules)))
 """
 
