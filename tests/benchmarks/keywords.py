@@ -289,7 +289,7 @@ def update(store: str, folder: Path, count: int) -> dict[str, float]:
 def hydration(count: int) -> dict[str, float]:
     """What it takes to make nodes with texts of 100 hits, from a ledger of `count` chunks."""
     sys.path.insert(0, str(Path(__file__).parent))
-    from ledger import WANTED, fill  # type: ignore[import-not-found]
+    ledgers = import_module("ledger")
 
     from ragkit.query.hydrate import hydrate
     from ragkit.state.generations import Generations
@@ -298,8 +298,8 @@ def hydration(count: int) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder))
-        generation = Generations(ledger, "benchmark").ensure(WANTED)
-        fill(ledger, generation.chunking, count)
+        generation = Generations(ledger, "benchmark").ensure(ledgers.WANTED)
+        ledgers.fill(ledger, generation.chunking, count)
         reader = Reader(ledger, generation)
         ids = [chunk.id for chunk in reader.all()]
         chance, taken = random.Random(1), []
