@@ -60,7 +60,7 @@ def test_every_member_of_the_build_context_is_documented(member: str) -> None:
 
 def test_every_component_stands_in_the_readme() -> None:
     rows = re.findall(r"^\| [\w ]+ \| `(\w+)` \|(.*)\|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    told = {(key, name) for key, cells in rows for name in re.findall(r"`(\w+)`", cells)}
+    told = {(key, name) for key, cells in rows for name in re.findall(r"`([\w-]+)`", cells)}
     offered = [(plugin, kind.yaml_key, component.name) for plugin in Host().plugins for kind, component in plugin.components]
     assert told == {(key, name) for plugin, key, name in offered if plugin.distribution in reference.FIRST_PARTY}
 
