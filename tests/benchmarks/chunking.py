@@ -20,8 +20,8 @@ from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.schema import Document
 from tokenizers import Tokenizer
 
-from ragkit.builtin._sentence import SentenceChunker
-from ragkit.builtin._token import TokenChunker
+from ragkit.builtin.chunkers.sentence import SentenceChunker
+from ragkit.builtin.chunkers.token import TokenChunker
 
 READS = 254
 SIZE = 220

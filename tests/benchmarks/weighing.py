@@ -5,7 +5,7 @@
 
 Ingests each collection with the default configuration (as quality.py does, into the same folder), asks both legs for 100
 candidates, and fuses these with every weight from 0 to 1 in steps of 0.05. Prints nDCG@10 of either leg, of some constant
-weights, of the built-in rule (`ragkit.builtin._weighing`) and of the best weight of each question, which no rule can beat; then
+weights, of the built-in rule and of the best weight of each question, which no rule can beat; then
 the best rules of its kind on a grid. Nothing is written but the indexes.
 """
 
@@ -22,8 +22,8 @@ import numpy as np
 from llama_index.core.schema import QueryBundle
 
 from ragkit import Pipeline
-from ragkit.builtin._fusion import fill, fuse, order
-from ragkit.builtin._weighing import DEFAULT_ALPHA, ENOUGH, Weight, by_peak, peak
+from ragkit.builtin.retrievers.fusion import fill, fuse, order
+from ragkit.builtin.retrievers.weighing import DEFAULT_ALPHA, ENOUGH, Weight, by_peak, peak
 from ragkit.cli.progress import progress
 from ragkit.evaluate import load
 

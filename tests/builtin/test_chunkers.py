@@ -15,8 +15,8 @@ from llama_index.core.node_parser import NodeParser
 from llama_index.core.schema import Document, NodeRelationship, TextNode
 from pydantic import ValidationError
 
-from ragkit.builtin._spans import SpanChunker, splits_at_space
 from ragkit.builtin.chunkers import ChunkerOptions, SentenceOptions, TokenOptions, ragkit_chunkers, resolve_size
+from ragkit.builtin.chunkers.spans import SpanChunker, splits_at_space
 from ragkit.components import Role, Tokenizer
 from ragkit.errors import ComponentError
 

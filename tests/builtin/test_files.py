@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ragkit.builtin import _files
-from ragkit.builtin._files import FilesSource
-from ragkit.builtin.sources import FilesOptions, ragkit_sources
+from ragkit.builtin.sources import FilesOptions, files, ragkit_sources
+from ragkit.builtin.sources.files import FilesSource
 from ragkit.components import Entry, ListsEntries
 from ragkit.errors import DocumentError, DocumentGone, SourceError
 
@@ -263,7 +262,7 @@ def test_a_disk_that_fails_midway(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             raise OSError(5, "Input/output error")
         return real(path)
 
-    monkeypatch.setattr(_files.os, "scandir", scandir)
+    monkeypatch.setattr(files.os, "scandir", scandir)
     listing = source(tmp_path).entries()
     assert next(listing).uri == "a/b.md"
     with pytest.raises(SourceError, match=r"c cannot be listed: Input/output error\n.*mounted"):

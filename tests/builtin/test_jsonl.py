@@ -13,8 +13,8 @@ import pytest
 from projects import Project
 from pydantic import ValidationError
 
-from ragkit.builtin._jsonl import JsonlSource
 from ragkit.builtin.sources import JsonlOptions
+from ragkit.builtin.sources.jsonl import JsonlSource
 from ragkit.components import Entry, ListsEntries
 from ragkit.errors import DocumentError, SourceError
 

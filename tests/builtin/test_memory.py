@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ragkit.builtin import _memory, memory
-from ragkit.builtin._memory import MemoryStore
+from ragkit.builtin import memory
+from ragkit.builtin.memory import store as module
+from ragkit.builtin.memory.store import MemoryStore
 from ragkit.errors import ComponentError
 from ragkit.testing.conformance import VectorStoreSuite
 from ragkit.testing.conformance.filtering import equal
@@ -108,7 +109,7 @@ def test_deleting_looks_at_what_waits_too(tmp_path: Path) -> None:
 
 
 def test_another_writer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_memory, "_WAIT_S", 0.05)
+    monkeypatch.setattr(module, "_WAIT_S", 0.05)
     store = MemoryStore(tmp_path, "cosine")
     put(store, vectors(3))
     descriptor = os.open(tmp_path / "vectors.lock", os.O_RDWR)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ragkit.builtin._sentence import SentenceChunker
+from ragkit.builtin.chunkers.sentence import SentenceChunker
 
 SENTENCE = "This page was reviewed by the documentation team in the spring of this year."
 EDITS: dict[str, Callable[[str], str]] = {

@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from ragkit.builtin._token import TokenChunker
+from ragkit.builtin.chunkers.token import TokenChunker
 
 
 def test_windows_are_full_and_overlap(words: Any) -> None:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from llama_index.core.schema import Document
 
-from ragkit.builtin._whitespace import WhitespaceCleaner, clean
 from ragkit.builtin.cleaners import ragkit_cleaners
+from ragkit.builtin.cleaners.whitespace import WhitespaceCleaner, clean
 
 
 def test_cleans_space_and_unicode() -> None:

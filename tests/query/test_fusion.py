@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragkit.builtin._fusion import fill, fuse, minmax, order, zscore
+from ragkit.builtin.retrievers.fusion import fill, fuse, minmax, order, zscore
 
 finite = st.floats(-1e3, 1e3).map(lambda value: round(value, 3))
 rows = st.lists(finite, min_size=1, max_size=30).map(lambda values: np.array(values, dtype=float))

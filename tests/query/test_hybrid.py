@@ -6,8 +6,9 @@ import pytest
 from llama_index.core.schema import QueryBundle
 from pydantic import ValidationError
 
-from ragkit.builtin._retrievers import HybridRetriever, LegRetriever
 from ragkit.builtin.retrievers import HybridOptions, build_dense, build_hybrid, build_keyword, ragkit_retrievers
+from ragkit.builtin.retrievers.base import LegRetriever
+from ragkit.builtin.retrievers.hybrid import HybridRetriever
 from ragkit.components import Kind, Leg, Spec
 from ragkit.errors import ComponentError, QueryError
 from ragkit.filters import as_llama

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ragkit.builtin._passages import MAX_QUOTE_CHARS, anything, quotable, readable
+from ragkit.builtin.answerers.passages import MAX_QUOTE_CHARS, anything, quotable, readable
 
 PAGE = """## Install the package
 

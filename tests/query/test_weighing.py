@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ragkit.builtin._weighing import DEFAULT_ALPHA, Weight, by_peak, from_question, peak
 from ragkit.builtin.retrievers import HybridOptions, build_hybrid
+from ragkit.builtin.retrievers.weighing import DEFAULT_ALPHA, Weight, by_peak, from_question, peak
 from ragkit.errors import QueryError
 from ragkit.query.run import QueryRun, Question
 from ragkit.query.trace import Recorder

@@ -10,7 +10,7 @@ from typing import Any
 from pypdf import PasswordType, PdfReader
 from pypdf.errors import DependencyError, PyPdfError
 
-from ragkit.builtin._convert import Content
+from ragkit.builtin.sources.convert import Content
 from ragkit.errors import DocumentError
 from ragkit.text import PAGE_BREAK
 

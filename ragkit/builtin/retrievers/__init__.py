@@ -44,21 +44,21 @@ class HybridOptions(Options):
 
 def build_dense(options: LegOptions, context: BuildContext) -> BaseRetriever:
     """The best chunks of the vector store."""
-    from ragkit.builtin._retrievers import LegRetriever
+    from ragkit.builtin.retrievers.base import LegRetriever
 
     return LegRetriever(context, context.legs["dense"])
 
 
 def build_keyword(options: LegOptions, context: BuildContext) -> BaseRetriever:
     """The best chunks of the keyword store."""
-    from ragkit.builtin._retrievers import LegRetriever
+    from ragkit.builtin.retrievers.base import LegRetriever
 
     return LegRetriever(context, context.legs["keyword"])
 
 
 def build_hybrid(options: HybridOptions, context: BuildContext) -> BaseRetriever:
     """The best chunks of several legs together."""
-    from ragkit.builtin._retrievers import HybridRetriever
+    from ragkit.builtin.retrievers.hybrid import HybridRetriever
 
     if options.legs:
         legs = [context.leg(context.build(spec), spec.name or spec.use) for spec in options.legs]

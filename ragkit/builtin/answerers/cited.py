@@ -14,7 +14,7 @@ from llama_index.core.response_synthesizers import CompactAndRefine
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, TextNode
 
 from ragkit import BuildContext
-from ragkit.builtin._extractive import NOTHING, sentences_of
+from ragkit.builtin.answerers.extractive import NOTHING, sentences_of
 from ragkit.errors import ComponentError
 
 QUESTION = PromptTemplate(

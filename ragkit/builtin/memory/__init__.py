@@ -8,7 +8,7 @@ from ragkit import BuildContext, Component, Options, hookimpl, identity
 from ragkit.filters import OPERATORS
 
 if TYPE_CHECKING:
-    from ragkit.builtin._memory import MemoryStore
+    from ragkit.builtin.memory.store import MemoryStore
 
 
 class MemoryOptions(Options):
@@ -21,7 +21,7 @@ class MemoryOptions(Options):
 
 def build_memory(options: MemoryOptions, context: BuildContext) -> MemoryStore:
     """The store over the file in the component's folder; it is read when it is first asked."""
-    from ragkit.builtin._memory import MemoryStore
+    from ragkit.builtin.memory.store import MemoryStore
 
     return MemoryStore(context.folder, options.metric)
 

@@ -72,7 +72,7 @@ def resolve_size(options: ChunkerOptions, context: BuildContext) -> int:
 
 def build_sentence(options: SentenceOptions, context: BuildContext) -> NodeParser:
     """The `sentence` chunker for the embedding's tokenizer."""
-    from ragkit.builtin._sentence import SentenceChunker
+    from ragkit.builtin.chunkers.sentence import SentenceChunker
 
     size = resolve_size(options, context)
     return SentenceChunker(
@@ -82,7 +82,7 @@ def build_sentence(options: SentenceOptions, context: BuildContext) -> NodeParse
 
 def build_token(options: TokenOptions, context: BuildContext) -> NodeParser:
     """The `token` chunker for the embedding's tokenizer."""
-    from ragkit.builtin._token import TokenChunker
+    from ragkit.builtin.chunkers.token import TokenChunker
 
     size = resolve_size(options, context)
     return TokenChunker(tokenizer=context.tokenizer, size=size, overlap=options.overlap, lead=options.lead)

@@ -28,7 +28,7 @@ class LLMOptions(Options):
 
 def build_extractive(options: ExtractiveOptions, context: BuildContext) -> BaseSynthesizer:
     """Quotes the sentences that hold most of the question's rare words; needs no model."""
-    from ragkit.builtin._extractive import ExtractiveSynthesizer
+    from ragkit.builtin.answerers.extractive import ExtractiveSynthesizer
 
     return ExtractiveSynthesizer(context, max_sentences=options.max_sentences, abstain_below=options.abstain_below)
 
@@ -41,7 +41,7 @@ def build_llm(options: LLMOptions, context: BuildContext) -> BaseSynthesizer:
             component="llm",
             cure="name one under `llm:`, or use `answer: extractive`",
         )
-    from ragkit.builtin._cited import CitedSynthesizer
+    from ragkit.builtin.answerers.cited import CitedSynthesizer
 
     return CitedSynthesizer(context, context.llm, abstain_below=options.abstain_below)
 

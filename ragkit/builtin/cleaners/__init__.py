@@ -16,7 +16,7 @@ class WhitespaceOptions(Options):
 
 def build_whitespace(options: WhitespaceOptions, context: BuildContext) -> TransformComponent:
     """A cleaner of white space, control characters and Unicode forms."""
-    from ragkit.builtin._whitespace import WhitespaceCleaner
+    from ragkit.builtin.cleaners.whitespace import WhitespaceCleaner
 
     return WhitespaceCleaner()
 

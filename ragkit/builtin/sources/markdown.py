@@ -7,7 +7,7 @@ import logging
 import re
 from typing import Any
 
-from ragkit.builtin._convert import Content
+from ragkit.builtin.sources.convert import Content
 from ragkit.text import headings
 
 _logger = logging.getLogger(__name__)

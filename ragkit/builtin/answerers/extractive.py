@@ -15,7 +15,7 @@ from llama_index.core.response_synthesizers import BaseSynthesizer
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
 from ragkit import BuildContext
-from ragkit.builtin._passages import anything, letters, quotable, readable
+from ragkit.builtin.answerers.passages import anything, letters, quotable, readable
 from ragkit.components import WeighsTerms
 
 NOTHING = "The documents do not answer this question."

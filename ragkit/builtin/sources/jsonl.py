@@ -12,9 +12,9 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ragkit.builtin._decode import storable
-from ragkit.builtin._files import FilesSource
 from ragkit.builtin.sources import FilesOptions
+from ragkit.builtin.sources.decode import storable
+from ragkit.builtin.sources.files import FilesSource
 from ragkit.components import Entry
 from ragkit.errors import DocumentError, SourceError
 

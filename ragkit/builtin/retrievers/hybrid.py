@@ -1,79 +1,25 @@
-"""Retrievers over legs. They use the contracts alone: legs, the run of a query, hydration."""
+"""`hybrid`: legs fused by their true scores."""
 
 from __future__ import annotations
 
-import asyncio
 import math
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from llama_index.core.base.base_retriever import BaseRetriever
-from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.core.schema import QueryBundle
 from numpy.typing import NDArray
 
 from ragkit import BuildContext
-from ragkit.builtin._fusion import fill, fuse, order
-from ragkit.builtin._weighing import ENOUGH, Weight, by_peak, from_question, peak
+from ragkit.builtin.retrievers.base import IdsRetriever
+from ragkit.builtin.retrievers.fusion import fill, fuse, order
+from ragkit.builtin.retrievers.weighing import ENOUGH, Weight, by_peak, from_question, peak
 from ragkit.components import Hits, Leg, Run, Stage
 from ragkit.errors import ComponentError, QueryError
 
 if TYPE_CHECKING:
     from llama_index.core.vector_stores.types import MetadataFilters
-
-_ATTEMPTS = 3
-"""How often a search is repeated when its hits are deleted between search and hydration."""
-
-
-class IdsRetriever(BaseRetriever):
-    """A retriever that is a leg: it searches ids and hydrates only what it hands out."""
-
-    name: str
-    query_settings: frozenset[str] = frozenset()
-    """What `Run.settings` may override."""
-
-    def __init__(self, context: BuildContext) -> None:
-        super().__init__()
-        self._context = context
-
-    @abstractmethod
-    def search(self, query: QueryBundle, k: int, filters: MetadataFilters | None = None) -> Hits:
-        """The best `k`, best first."""
-
-    @abstractmethod
-    def score(self, query: QueryBundle, ids: Sequence[str]) -> list[float] | None:
-        """The true score of each of `ids`, or None."""
-
-    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        run = self._context.run(query_bundle)
-        nodes: list[NodeWithScore] = []
-        for _ in range(_ATTEMPTS):
-            ids, scores = self.search(query_bundle, run.top_k, run.filters)
-            nodes = self._context.hydrate(ids, scores)
-            if len(nodes) == len(ids):
-                break
-        return nodes
-
-    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return await asyncio.to_thread(self._retrieve, query_bundle)
-
-
-class LegRetriever(IdsRetriever):
-    """One leg as a LlamaIndex retriever."""
-
-    def __init__(self, context: BuildContext, leg: Leg) -> None:
-        super().__init__(context)
-        self.name = leg.name
-        self.floor: float | None = getattr(leg, "floor", None)
-        self._leg = leg
-
-    def search(self, query: QueryBundle, k: int, filters: MetadataFilters | None = None) -> Hits:
-        return self._leg.search(query, k, filters)
-
-    def score(self, query: QueryBundle, ids: Sequence[str]) -> list[float] | None:
-        return self._leg.score(query, ids)
 
 
 @dataclass
@@ -127,7 +73,7 @@ class HybridRetriever(IdsRetriever):
 
     The weights are alpha for the first leg and 1 - alpha shared by the others. A leg of weight 0 is not asked, so
     `alpha` 1 ranks as the first leg does and `alpha` 0 as the other. With `adaptive`, and two legs of which the second is one
-    of keywords, the configured alpha is moved for each question (`_weighing`); an alpha that the query names is not.
+    of keywords, the configured alpha is moved for each question (`weighing`); an alpha that the query names is not.
     """
 
     name = "fused"

@@ -17,8 +17,8 @@ from itertools import accumulate, pairwise
 
 from pydantic import PrivateAttr
 
-from ragkit.builtin._breaks import Break, find_breaks, jitter
-from ragkit.builtin._spans import Span, SpanChunker, fit, in_order, splits_at_space
+from ragkit.builtin.chunkers.breaks import Break, find_breaks, jitter
+from ragkit.builtin.chunkers.spans import Span, SpanChunker, fit, in_order, splits_at_space
 from ragkit.components import Tokenizer
 
 _PRICE = {

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from ragkit.builtin._decode import BinaryError, decode
+from ragkit.builtin.sources.decode import BinaryError, decode
 from ragkit.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -76,18 +76,18 @@ class Converter:
     def _content(self, uri: str, raw: bytes) -> Content:
         kind = _type_of(uri)
         if kind == "application/pdf":
-            from ragkit.builtin._pdf import read_pdf
+            from ragkit.builtin.sources.pdf import read_pdf
 
             return read_pdf(uri, raw, self.max_pages)
         if raw.startswith(b"%PDF-"):
             raise BinaryError("it is a PDF; give it the suffix .pdf")
         if kind == "text/html":
-            from ragkit.builtin._html import declared_encoding, read_html
+            from ragkit.builtin.sources.html import declared_encoding, read_html
 
             return read_html(uri, decode(raw, self.encoding, declared_encoding(raw)))
         text = decode(raw, self.encoding)
         if kind == "text/markdown":
-            from ragkit.builtin._markdown import read_markdown
+            from ragkit.builtin.sources.markdown import read_markdown
 
             return read_markdown(text)
         return Content(text, "text")

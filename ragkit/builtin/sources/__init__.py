@@ -9,8 +9,8 @@ from pydantic import field_validator
 from ragkit import BuildContext, Component, ConfigPath, Options, hookimpl, runtime
 
 if TYPE_CHECKING:
-    from ragkit.builtin._files import FilesSource
-    from ragkit.builtin._jsonl import JsonlSource
+    from ragkit.builtin.sources.files import FilesSource
+    from ragkit.builtin.sources.jsonl import JsonlSource
 
 INCLUDE = (
     "**/*.md", "**/*.markdown", "**/*.mdx", "**/*.txt", "**/*.text", "**/*.rst",
@@ -54,7 +54,7 @@ class FilesOptions(Options):
 
 def build_files(options: FilesOptions, context: BuildContext) -> FilesSource:
     """The documents under `options.path`."""
-    from ragkit.builtin._files import FilesSource
+    from ragkit.builtin.sources.files import FilesSource
 
     return FilesSource(options)
 
@@ -93,7 +93,7 @@ class JsonlOptions(Options):
 
 def build_jsonl(options: JsonlOptions, context: BuildContext) -> JsonlSource:
     """The records of `options.path`."""
-    from ragkit.builtin._jsonl import JsonlSource
+    from ragkit.builtin.sources.jsonl import JsonlSource
 
     return JsonlSource(options)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import PrivateAttr
 
-from ragkit.builtin._spans import Span, SpanChunker, fit, in_order, splits_at_space
+from ragkit.builtin.chunkers.spans import Span, SpanChunker, fit, in_order, splits_at_space
 from ragkit.components import Tokenizer
 
 _MARGIN_SHARE = 64

@@ -12,7 +12,7 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.schema import BaseNode
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, MetadataFilters, VectorStoreQuery
 
-from ragkit.builtin._memory_log import Row, State, read, write
+from ragkit.builtin.memory.log import Row, State, read, write
 from ragkit.components import Hits
 from ragkit.filters import matches
 from ragkit.stores import Candidates, StoreMethods, require_dimension, similarities, sync_folder, vector_of, write_lock

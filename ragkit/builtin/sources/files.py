@@ -1,4 +1,4 @@
-"""The source `files`: lists a folder, reads its files. What the bytes mean is `_convert`'s matter."""
+"""The source `files`: lists a folder, reads its files. What the bytes mean is `convert`'s matter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragkit.builtin._convert import Converter
+from ragkit.builtin.sources.convert import Converter
 from ragkit.components import Entry
 from ragkit.errors import DocumentError, DocumentGone, SourceError
 

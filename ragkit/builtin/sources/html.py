@@ -9,8 +9,8 @@ from bs4 import BeautifulSoup, Comment, ParserRejectedMarkup, Tag
 from bs4.dammit import EncodingDetector
 from markdownify import MarkdownConverter
 
-from ragkit.builtin._convert import Content
-from ragkit.builtin._markdown import first_title
+from ragkit.builtin.sources.convert import Content
+from ragkit.builtin.sources.markdown import first_title
 from ragkit.errors import DocumentError
 
 _NOISE = (
