@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ragkit.components import BuildContext, Component, ConfigPath, Kind, Options, Spec, identity, runtime, secret
+from ragkit.components import BuildContext, Component, ConfigPath, Kind, Options, RerankerOptions, Spec, identity, runtime, secret
 from ragkit.errors import ConfigError, DocumentError, DocumentGone, RagkitError
 from ragkit.hookspecs import API_VERSION, hookimpl
 
@@ -28,6 +28,7 @@ __all__ = [
     "Options",
     "Pipeline",
     "RagkitError",
+    "RerankerOptions",
     "Spec",
     "__version__",
     "hookimpl",

@@ -5,6 +5,9 @@ PLUGINS: tuple[str, ...] = (
     "ragkit.builtin.cleaners",
     "ragkit.builtin.chunkers",
     "ragkit.builtin.retrievers",
+    "ragkit.builtin.passages",
+    "ragkit.builtin.questions",
+    "ragkit.builtin.rerankers",
     "ragkit.builtin.answerers",
     "ragkit.builtin.memory",
 )

@@ -17,19 +17,25 @@ from ragkit.components.component import (
 )
 from ragkit.components.context import BuildContext
 from ragkit.components.kinds import Kind
-from ragkit.components.options import ConfigPath, Options, Role, identity, runtime, secret
+from ragkit.components.options import ConfigPath, Options, RerankerOptions, Role, identity, runtime, secret
 from ragkit.components.protocols import (
+    Bounded,
+    BoundsScores,
     Counts,
     Drops,
     Entry,
+    EstimatesTime,
     Flushes,
     Hits,
     Leg,
     ListsEntries,
     ListsIds,
     Marks,
+    Prepares,
+    Presents,
     ReturnsVectors,
     Run,
+    ScoreCache,
     ScoresIds,
     SearchesIds,
     Stage,
@@ -40,9 +46,10 @@ from ragkit.components.protocols import (
 )
 
 __all__ = [
-    "AnswererSpec", "BuildContext", "ChunkerSpec", "CleanerSpec", "Component", "ConfigPath", "Counts", "Drops",
-    "EmbeddingSpec", "Entry", "Flushes", "Hits", "KeywordStoreSpec", "Kind", "LLMSpec", "Leg", "ListsEntries",
-    "ListsIds", "Marks", "Nested", "Options", "RerankerSpec", "RetrieverSpec", "ReturnsVectors", "Role", "Run",
-    "ScoresIds", "SearchesIds", "SourceSpec", "Spec", "Stage", "TellsFilters", "Tokenizer", "Upserts", "VectorStoreSpec",
-    "WeighsTerms", "identity", "runtime", "secret",
+    "AnswererSpec", "Bounded", "BoundsScores", "BuildContext", "ChunkerSpec", "CleanerSpec", "Component", "ConfigPath",
+    "Counts", "Drops", "EmbeddingSpec", "Entry", "EstimatesTime", "Flushes", "Hits", "KeywordStoreSpec", "Kind", "LLMSpec",
+    "Leg", "ListsEntries", "ListsIds", "Marks", "Nested", "Options", "Prepares", "Presents", "RerankerOptions",
+    "RerankerSpec", "RetrieverSpec", "ReturnsVectors", "Role", "Run", "ScoreCache", "ScoresIds", "SearchesIds", "SourceSpec",
+    "Spec", "Stage", "TellsFilters", "Tokenizer", "Upserts", "VectorStoreSpec", "WeighsTerms", "identity", "runtime",
+    "secret",
 ]  # fmt: skip

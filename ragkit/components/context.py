@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ragkit.components.component import Spec
-from ragkit.components.protocols import Leg, Run, Tokenizer, WeighsTerms
+from ragkit.components.protocols import Leg, Run, ScoreCache, Tokenizer, WeighsTerms
 
 if TYPE_CHECKING:
     from llama_index.core.base.embeddings.base import BaseEmbedding
     from llama_index.core.llms import LLM
     from llama_index.core.schema import BaseNode, QueryBundle
+    from llama_index.core.vector_stores.types import MetadataFilters
 
 
 class BuildContext(Protocol):
@@ -50,6 +51,10 @@ class BuildContext(Protocol):
     def term_weights(self) -> WeighsTerms:
         """How the keyword store reads a text and weighs its terms; a plain word splitter where it cannot tell."""
 
+    @property
+    def scores(self) -> ScoreCache:
+        """Where rerankers keep what their models said, so that the same question and text cost nothing the second time."""
+
     def build(self, spec: Spec) -> Any:
         """Build a nested component."""
 
@@ -58,6 +63,21 @@ class BuildContext(Protocol):
 
     def run(self, query: QueryBundle) -> Run:
         """The run that `query` belongs to; for a query from outside ragkit, a fresh one."""
+
+    def rephrase(
+        self,
+        query: QueryBundle,
+        text: str,
+        *,
+        label: str = "",
+        filters: MetadataFilters | None = None,
+        embed: Sequence[str] = (),
+    ) -> QueryBundle:
+        """The same query, wanting the same, with another `text`, to ask another retriever with.
+
+        `filters` have to hold besides those of the query. `embed` are texts whose mean vector is searched for in place of
+        that of `text`. What it does is recorded in the same trace; with a `label`, as stages called `label.name`.
+        """
 
     def hydrate(self, ids: Sequence[str], scores: Sequence[float] | None = None) -> list[Any]:
         """The chunks as LlamaIndex `NodeWithScore`s in the given order, read in one batch; deleted ones are left out."""
@@ -70,3 +90,19 @@ class BuildContext(Protocol):
 
     def parent(self, chunk_id: str) -> BaseNode | None:
         """The chunk that this one was cut from, or None."""
+
+    def passage(self, ids: Sequence[str]) -> BaseNode | None:
+        """One node for the text from the first to the last of these chunks, which must be of one document.
+
+        Its text is the document's, with what lies between the chunks, its offsets are in the document, and its id is that
+        of `ids[0]`. None where none of them is alive.
+        """
+
+    def vectors(self, ids: Sequence[str]) -> Mapping[str, Sequence[float]]:
+        """The vectors of those of `ids` that are alive: from the store, else from the embedding or its cache."""
+
+    def fields(self) -> Mapping[str, Sequence[Any]]:
+        """The metadata keys of a sample of the documents, each with a few of its values; for telling a model about them."""
+
+    def has_field(self, key: str) -> bool:
+        """Whether any live chunk has metadata under `key`."""

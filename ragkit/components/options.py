@@ -61,6 +61,19 @@ class Options(BaseModel):
         return {name: _plain(getattr(self, name)) for name in type(self).model_fields if self.role(name) is Role.IDENTITY}
 
 
+class RerankerOptions(Options):
+    """The options that every reranker should have; the host applies them, so that a reranker need not.
+
+    A subclass whose cost grows with what it reads adds `candidates`, how many of the best hits it looks at; the host hands
+    it no more, and lets the others follow in their order.
+    """
+
+    top_n: int | None = runtime(None, ge=1, le=1_000, description="how many hits are left after this stage; none means all")
+    budget_ms: int | None = runtime(
+        None, ge=1, le=600_000, description="skip the stage for a question if it would take longer; none means no limit"
+    )
+
+
 def _plain(value: Any) -> Any:
     if hasattr(value, "identity"):
         return value.identity()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from llama_index.core.schema import BaseNode, Document, QueryBundle
+    from llama_index.core.schema import BaseNode, Document, NodeWithScore, QueryBundle
     from llama_index.core.vector_stores.types import MetadataFilters, VectorStoreQuery
 
 Hits = tuple[list[str], list[float]]
@@ -192,6 +192,64 @@ class Leg(Protocol):
 
     def score(self, query: QueryBundle, ids: Sequence[str]) -> list[float] | None:
         """The true score of each of `ids`, NaN for one that the leg does not hold; None where it can score none by id."""
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A leg that knows between which scores any chunk must lie for a question."""
+
+    def bounds(self, query: QueryBundle) -> tuple[float, float] | None:
+        """The lowest and the highest possible score, such as -1 and 1 for a cosine; None where one of them cannot be told."""
+
+
+@runtime_checkable
+class BoundsScores(Protocol):
+    """A keyword store that knows the highest score that a chunk could get; the lowest is 0."""
+
+    def highest_score(self, query: str) -> float: ...
+
+
+@runtime_checkable
+class Presents(Protocol):
+    """A retriever that hands out something else than the chunks that it finds, such as wider passages around them.
+
+    What nests a retriever should pass the nodes of its own hits through it.
+    """
+
+    def present(self, query: QueryBundle, nodes: Sequence[NodeWithScore]) -> list[NodeWithScore]:
+        """What is handed out for `nodes`, the found chunks best first; the nodes themselves stay as they are."""
+
+
+# Rerankers
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A reranker that is slow to load. The host lets it load before the clock of `budget_ms` runs."""
+
+    def prepare(self) -> None:
+        """Load what is needed; does nothing when called again."""
+
+
+@runtime_checkable
+class EstimatesTime(Protocol):
+    """A reranker that can tell how long it would take. Without it the host goes by how long it took before."""
+
+    def estimate_ms(self, query: QueryBundle, nodes: Sequence[NodeWithScore]) -> float | None:
+        """How long reranking `nodes` would take, in milliseconds; None where there is nothing to go by yet."""
+
+
+class ScoreCache(Protocol):
+    """Scores that models gave to a question and a text, kept in the state. Never fails: what it cannot read is not there."""
+
+    def get(self, model: str, query: str, texts: Sequence[str]) -> list[float | None]:
+        """The score of each of `texts`, None where it is not known. `model` identifies the model and how it is asked."""
+
+    def put(self, model: str, query: str, scores: Mapping[str, float]) -> None:
+        """Keep the scores by text; what is too old goes."""
+
+
+# A query
 
 
 class Stage(Protocol):

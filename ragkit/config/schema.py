@@ -38,6 +38,13 @@ def json_schema(host: Host) -> Json:
             described = {part: top[key][part] for part in ("description", "default") if part in top[key]}
             nothing = [] if DEFAULTS[key] else [{"type": "null"}]
             top[key] = {"anyOf": [_ref(kind.value), *parts, *nothing], **described}
+    for key, part in top.items():
+        if "$ref" in part and key not in DEFAULTS:  # draft 7 reads nothing beside a reference
+            top[key] = {
+                "allOf": [_ref(part.pop("$ref").removeprefix("#/$defs/"))],
+                "description": Settings.model_fields[key].description,
+                **part,
+            }
     del top["name"]["default"]
     extends = {"type": "string", "description": "A YAML file that this one is laid over, relative to this file."}
     return {

@@ -45,6 +45,14 @@ def _key(default: Any, description: str, **constraints: Any) -> Any:
     return Field(default, description=description, **constraints)
 
 
+class CacheSettings(BaseModel):
+    """How much is kept of what can be computed again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    scores: int = _key(1_000_000, "How many scores of rerankers are kept, about 60 bytes each; 0 keeps none.", ge=0)
+
+
 class Settings(BaseModel):
     """What a YAML file may say; field names are its keys."""
 
@@ -72,6 +80,7 @@ class Settings(BaseModel):
     )
     answer: components.AnswererSpec = _key("extractive", "How the answer is made; llm needs an `llm`.")
     llm: components.LLMSpec | None = _key(None, "The language model, for components that need one.")
+    cache: CacheSettings = _key(CacheSettings(), "How much is kept of what can be computed again.")
 
 
 class Config(Settings):

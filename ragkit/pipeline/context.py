@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ragkit.components import Leg, Spec, Tokenizer, WeighsTerms
+from ragkit.components import Leg, ScoreCache, Spec, Tokenizer, WeighsTerms
 from ragkit.errors import ComponentError
 
 if TYPE_CHECKING:
     from llama_index.core.base.embeddings.base import BaseEmbedding
     from llama_index.core.llms import LLM
     from llama_index.core.schema import BaseNode, QueryBundle
+    from llama_index.core.vector_stores.types import MetadataFilters
 
     from ragkit.query.run import QueryRun
     from ragkit.state.reader import Reader
@@ -31,6 +32,9 @@ class Shared(Protocol):
     @property
     def llm(self) -> LLM | None: ...
 
+    @property
+    def scores(self) -> ScoreCache: ...
+
     def build(self, spec: Spec, *, offered: Offered | None = None) -> Any: ...
 
 
@@ -42,6 +46,7 @@ class Offered:
     term_weights: WeighsTerms
     top_k: int
     legs: Mapping[str, Leg] = field(default_factory=dict)
+    vectors: Callable[[Sequence[str]], Mapping[str, Sequence[float]]] = lambda ids: {}
 
 
 class Context:
@@ -78,6 +83,10 @@ class Context:
     def term_weights(self) -> WeighsTerms:
         return self._generation("term weights").term_weights
 
+    @property
+    def scores(self) -> ScoreCache:
+        return self._shared.scores
+
     def build(self, spec: Spec) -> Any:
         return self._shared.build(spec, offered=self._offered)
 
@@ -91,6 +100,21 @@ class Context:
 
         offered = self._generation("runs")
         return run_of(query, offered.top_k, generation=offered.reader.generation)
+
+    def rephrase(
+        self,
+        query: QueryBundle,
+        text: str,
+        *,
+        label: str = "",
+        filters: MetadataFilters | None = None,
+        embed: Sequence[str] = (),
+    ) -> QueryBundle:
+        from ragkit.query.run import rephrased
+
+        offered = self._generation("runs")
+        generation = offered.reader.generation
+        return rephrased(query, text, offered.top_k, label=label, filters=filters, embed=embed, generation=generation)
 
     def hydrate(self, ids: Sequence[str], scores: Sequence[float] | None = None) -> list[Any]:
         from ragkit.query.hydrate import hydrate
@@ -113,6 +137,22 @@ class Context:
 
         found = self._generation("chunks").reader.parent(chunk_id)
         return to_node(found) if found else None
+
+    def passage(self, ids: Sequence[str]) -> BaseNode | None:
+        from ragkit.query.hydrate import passage
+
+        return passage(self._generation("chunks").reader, ids)
+
+    def vectors(self, ids: Sequence[str]) -> Mapping[str, Sequence[float]]:
+        return self._generation("vectors").vectors(ids)
+
+    def fields(self) -> Mapping[str, Sequence[Any]]:
+        from ragkit.query.nothing import sample
+
+        return sample(self._generation("metadata").reader)
+
+    def has_field(self, key: str) -> bool:
+        return self._generation("metadata").reader.has_key(key)
 
     def _generation(self, what: str) -> Offered:
         if self._offered is None:

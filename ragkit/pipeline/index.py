@@ -23,6 +23,7 @@ from ragkit.state.embeddings import EmbeddingCache
 from ragkit.state.generations import Generations
 from ragkit.state.ledger import Ledger
 from ragkit.state.records import GenerationRecord
+from ragkit.state.scores import SqliteScores
 from ragkit.state.views import View
 
 
@@ -53,7 +54,8 @@ class Index:
         self.ledger = Ledger(Path(config.state))
         self.cache = EmbeddingCache(self.ledger.folder)
         self.generations = Generations(self.ledger, collection_prefix(config.name))
-        self.wiring = Wiring(config, self.ledger, self.cache)
+        self.scores = SqliteScores(self.ledger.folder, config.cache.scores)
+        self.wiring = Wiring(config, self.ledger, self.cache, self.scores)
         self.pool = ViewPool(self.ledger, self.wiring.open_store)
         self._opened: OpenGeneration | None = None
         self._lock = threading.RLock()
@@ -65,6 +67,7 @@ class Index:
                 self._opened.retire()
                 self._opened = None
         self.cache.close()
+        self.scores.close()
         self.ledger.close()
 
     @contextmanager

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ragkit.components import WeighsTerms
+from ragkit.components import Leg, WeighsTerms
 from ragkit.filters import as_llama
 from ragkit.pipeline.context import Offered, StoreTerms
 from ragkit.pipeline.pool import ViewPool
 from ragkit.pipeline.wiring import Wiring
 from ragkit.query.answer import Answerer
 from ragkit.query.legs import DenseLeg, KeywordLeg
+from ragkit.query.reranking import RerankStage
 from ragkit.query.search import Searcher
 from ragkit.state.generations import Generations
 from ragkit.state.ledger import Ledger
@@ -59,13 +60,11 @@ class OpenGeneration:
     def _wire(self, wiring: Wiring) -> None:
         config = wiring.config
         metric = str(getattr(config.vector_store.options, "metric", "cosine"))
-        legs = {
-            "dense": DenseLeg(self.vector.store, wiring.embedding, self.reader, metric=metric),
-            "keyword": KeywordLeg(self.keyword.store, self.reader),
-        }
-        offered = Offered(self.reader, StoreTerms(self._weigher), config.top_k, legs)
+        dense = DenseLeg(self.vector.store, wiring.embedding, self.reader, metric=metric)
+        legs: dict[str, Leg] = {dense.name: dense, "keyword": KeywordLeg(self.keyword.store, self.reader)}
+        offered = Offered(self.reader, StoreTerms(self._weigher), config.top_k, legs, dense.vectors)
         retriever = wiring.build(config.retriever, offered=offered)
-        rerankers = [(spec.name or spec.use, wiring.build(spec, offered=offered)) for spec in config.rerankers]
+        rerankers = [RerankStage.of(spec, wiring.build(spec, offered=offered)) for spec in config.rerankers]
         self.synthesizer: BaseSynthesizer = wiring.build(config.answer, offered=offered)
         # the answerer reads the dense scores on the model's own scale, which is one of cosines
         model = wiring.embedding if metric == "cosine" else None

@@ -20,6 +20,7 @@ from ragkit.state.generations import Wanted, WantedView
 from ragkit.state.hashing import fingerprint
 from ragkit.state.ledger import Ledger
 from ragkit.state.records import ViewRecord
+from ragkit.state.scores import SqliteScores
 from ragkit.state.stores import StoreAdapter
 from ragkit.words import WordTokenizer
 
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
 class Wiring:
     """The components of one configuration over one state. What is costly is built when it is first needed, once."""
 
-    def __init__(self, config: Config, ledger: Ledger, cache: EmbeddingCache) -> None:
+    def __init__(self, config: Config, ledger: Ledger, cache: EmbeddingCache, scores: SqliteScores) -> None:
         self.config = config
         self._ledger = ledger
         self._cache = cache
+        self.scores = scores
         self._embedding: CachedEmbedding | None = None
         self._tokenizer: Tokenizer | None = None
         self._llm: LLM | None = None

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ragkit.components import Hits, Leg
+from ragkit.components import Hits, Leg, Presents
 from ragkit.errors import ComponentError
 from ragkit.filters import matcher
 from ragkit.query.hydrate import fields
@@ -28,6 +28,9 @@ class NamedLeg:
         self.floor: float | None = getattr(retriever, "floor", None)
         self._retriever = retriever
         self._reader = reader
+
+    def present(self, query: QueryBundle, nodes: Sequence[NodeWithScore]) -> list[NodeWithScore]:
+        return self._retriever.present(query, nodes) if isinstance(self._retriever, Presents) else list(nodes)
 
     def search(self, query: QueryBundle, k: int, filters: MetadataFilters | None = None) -> Hits:
         with run_of(query, k, generation=self._reader.generation).stage(self.name) as stage:

@@ -44,3 +44,20 @@ def hydrate(reader: Reader, ids: Sequence[str], scores: Sequence[float] | None =
     """The chunks in the order of `ids` with their scores; deleted and unknown ones are left out."""
     by_id: dict[str, float] = dict(zip(ids, scores, strict=True)) if scores is not None else {}
     return [NodeWithScore(node=to_node(chunk), score=by_id.get(chunk.id)) for chunk in reader.chunks(ids)]
+
+
+def passage(reader: Reader, ids: Sequence[str]) -> ChunkNode | None:
+    """One node for the text from the first to the last of these chunks of one document; see `BuildContext.passage`."""
+    chunks = reader.chunks(ids)
+    if not chunks:
+        return None
+    node = to_node(chunks[0])
+    starts = [chunk.start for chunk in chunks if chunk.start is not None]
+    ends = [chunk.end for chunk in chunks if chunk.end is not None]
+    document = reader.document_of(chunks[0].id)
+    if document is None or len(starts) < len(chunks) or len(ends) < len(chunks):
+        # a chunker that changes the text: what it made of it, in reading order
+        in_order = sorted(chunks, key=lambda chunk: chunk.ordinal)
+        return node.model_copy(update={"text": "\n\n".join(dict.fromkeys(chunk.text for chunk in in_order))})
+    start, end = min(starts), max(ends)
+    return node.model_copy(update={"text": document.text[start:end], "start_char_idx": start, "end_char_idx": end})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -151,6 +151,16 @@ class DenseLeg(_StoreLeg):
         vector = np.asarray(self._embed(query, run), dtype=np.float32)
         scores = dict(zip(found, similarity(matrix, vector, self._metric), strict=True))
         return [scores.get(chunk_id, math.nan) for chunk_id in ids]
+
+    def vectors(self, ids: Sequence[str]) -> Mapping[str, Sequence[float]]:
+        """The vectors of those of `ids` that are alive: the store's, else the cache's or the model's."""
+        alive = self._reader.alive(ids)
+        found = dict(self._store.vectors(list(alive)) or {})
+        missing = [chunk_id for chunk_id in alive if chunk_id not in found]
+        if missing:
+            inputs = self._reader.inputs(missing)
+            found.update(zip(inputs, self._embedding.get_text_embedding_batch(list(inputs.values())), strict=True))
+        return found
 
     def _embed(self, query: QueryBundle, run: QueryRun) -> list[float]:
         """The question's vector, computed once and kept in the bundle for the other legs."""

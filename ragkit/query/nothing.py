@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,17 @@ def _values(reader: Reader) -> dict[str, dict[str, Any]]:
             if value not in (None, ""):
                 types.setdefault(_type(value), value)
     return found
+
+
+def sample(reader: Reader, most: int = 8) -> dict[str, list[Any]]:
+    """The keys of a sample of the documents, each with up to `most` of its values, the frequent ones first."""
+    seen: dict[str, Counter[Any]] = {}
+    for document in islice(reader.documents(texts=False), _SAMPLE):
+        for key, value in {**document.metadata, "source": document.source, "uri": document.uri}.items():
+            for one in value if isinstance(value, list) else [value]:
+                if isinstance(one, str | int | float) and one != "":
+                    seen.setdefault(key, Counter())[one] += 1
+    return {key: [value for value, _ in values.most_common(most)] for key, values in seen.items()}
 
 
 def _missing(key: str, known: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from llama_index.core.schema import QueryBundle
 
 from ragkit.errors import QueryError
-from ragkit.query.trace import Recorder, StageRecorder
+from ragkit.filters import joined
+from ragkit.query.trace import LabelledRecorder, Recorder, StageRecorder
 
 if TYPE_CHECKING:
     from llama_index.core.vector_stores.types import MetadataFilters
@@ -64,6 +65,27 @@ def with_top_k(bundle: QueryBundle, top_k: int) -> QueryBundle:
     """The same question asked for another number of hits; trace and embedding are shared."""
     other = copy(bundle)
     other.run = replace(run_of(bundle, top_k), top_k=min(top_k, MAX_HITS))  # type: ignore[attr-defined]
+    return other
+
+
+def rephrased(
+    bundle: QueryBundle,
+    text: str,
+    default_top_k: int,
+    *,
+    label: str = "",
+    filters: MetadataFilters | None = None,
+    embed: Sequence[str] = (),
+    generation: int = 0,
+) -> Question:
+    """The question that `bundle` carries in other words; see `BuildContext.rephrase`."""
+    run = run_of(bundle, default_top_k, generation=generation)
+    recorder = LabelledRecorder(run.recorder, label) if label else run.recorder
+    other = Question(replace(run, text=text, filters=joined(run.filters, filters), recorder=recorder))
+    if embed:
+        other.custom_embedding_strs = list(embed)
+    elif text == bundle.query_str:
+        other.embedding = bundle.embedding
     return other
 
 

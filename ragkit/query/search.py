@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -12,22 +11,19 @@ from llama_index.core.schema import NodeWithScore
 
 from ragkit.errors import QueryError
 from ragkit.filters import as_llama, joined, matcher
-from ragkit.query.adapters import known_hits, scores_or_ranks
+from ragkit.query.adapters import known_hits
 from ragkit.query.hydrate import ChunkNode, hydrate
 from ragkit.query.nothing import why_nothing
+from ragkit.query.reranking import RerankStage
 from ragkit.query.run import QueryRun, Question, with_top_k
-from ragkit.query.trace import Recorder, Trace, describe
+from ragkit.query.trace import Recorder, Trace
 
 if TYPE_CHECKING:
     from llama_index.core.base.base_retriever import BaseRetriever
-    from llama_index.core.postprocessor.types import BaseNodePostprocessor
     from llama_index.core.vector_stores.types import MetadataFilters
 
     from ragkit.filters.llama import AnyFilters
     from ragkit.state.reader import Reader
-
-RERANKED_CANDIDATES = 50
-"""How many hits the first reranker gets at least."""
 
 
 class Wanted(TypedDict, total=False):
@@ -95,7 +91,7 @@ class Searcher:
     """
 
     def __init__(
-        self, reader: Reader, retriever: BaseRetriever, rerankers: Sequence[tuple[str, BaseNodePostprocessor]], top_k: int,
+        self, reader: Reader, retriever: BaseRetriever, rerankers: Sequence[RerankStage], top_k: int,
         *, always: MetadataFilters | None = None,
     ) -> None:  # fmt: skip
         self._reader = reader
@@ -117,7 +113,7 @@ class Searcher:
     def question(self, text: str, **wanted: Unpack[Wanted]) -> Question:
         """A question that carries its run; `nodes` answers it. A setting that is None is not set."""
         settings = {name: value for name, value in (wanted.get("settings") or {}).items() if value is not None}
-        parts = [self._retriever, *(reranker for _, reranker in self._rerankers)]
+        parts = [self._retriever, *(stage.reranker for stage in self._rerankers)]
         known = sorted({name for part in parts for name in getattr(part, "query_settings", ())})
         for name in sorted(settings.keys() - set(known)):
             options = f"this query takes: {', '.join(known)}" if known else "this query takes no settings"
@@ -130,11 +126,11 @@ class Searcher:
     def nodes(self, question: Question) -> list[NodeWithScore]:
         """Retrieve and rerank."""
         wanted = question.run.top_k
-        fetched = with_top_k(question, max(wanted, RERANKED_CANDIDATES)) if self._rerankers else question
+        fetched = with_top_k(question, max(wanted, self._rerankers[0].wanted)) if self._rerankers else question
         nodes = self._adopt(self._retriever.retrieve(fetched), question.run)
         question.embedding = fetched.embedding
-        for name, reranker in self._rerankers:
-            nodes = _rerank(name, reranker, nodes, question)
+        for rerank in self._rerankers:
+            nodes = rerank(nodes, question)
         if not nodes and question.run.filters is not None and (reasons := why_nothing(self._reader, question.run.filters)):
             with question.run.stage("filter") as stage:
                 for reason in reasons:
@@ -154,31 +150,3 @@ class Searcher:
             ids, scores = known_hits(self._reader, nodes, run.filters, stage, run.top_k)
             stage.hits(ids, scores)
             return hydrate(self._reader, ids, scores)
-
-
-def _rerank(name: str, reranker: BaseNodePostprocessor, nodes: list[NodeWithScore], question: Question) -> list[NodeWithScore]:
-    """One reranker; where it fails, the order stays as it was and the trace says so."""
-    with question.run.stage(name, entered=len(nodes)) as stage:
-        if not nodes:
-            stage.skipped("nothing to rerank")
-            return nodes
-        try:
-            copies = [NodeWithScore(node=item.node, score=item.score) for item in nodes]
-            reranked = list(reranker.postprocess_nodes(copies, query_bundle=question))
-        except QueryError:
-            raise
-        except Exception as error:  # noqa: BLE001 - any model or service may fail; the hits are there without it
-            stage.degraded(f"left out: {describe(error)}")
-            return nodes
-        if any(item.score is not None and not math.isfinite(item.score) for item in reranked):
-            stage.degraded("left out: it gave a score that is no number")
-            return nodes
-        entered, satisfies = {item.node.node_id for item in nodes}, matcher(question.run.filters)
-        allowed = [item for item in reranked if item.node.node_id in entered or satisfies(item.node.metadata)]
-        if len(allowed) < len(reranked):
-            stage.degraded(f"{len(reranked) - len(allowed)} that it added do not satisfy the filter and are left out")
-            reranked = allowed
-        ids = [item.node.node_id for item in reranked]
-        stage.dropped.update({item.node.node_id: name for item in nodes if item.node.node_id not in set(ids)})
-        stage.hits(ids, scores_or_ranks(reranked))
-        return reranked

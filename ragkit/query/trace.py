@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -150,6 +150,23 @@ class Recorder:
             ranks={stage.name: dict(stage.ranks) for stage in stages if stage.ranks},
             dropped={chunk_id: why for stage in stages for chunk_id, why in stage.dropped.items()},
         )
+
+
+class LabelledRecorder(Recorder):
+    """Records the stages of a question that was asked on the way, into the trace of the one that a person asked."""
+
+    def __init__(self, recorder: Recorder, label: str) -> None:
+        super().__init__(recorder.generation)
+        self._recorder = recorder
+        self._label = label
+
+    def stage(self, name: str, entered: int = 0) -> AbstractContextManager[StageRecorder]:  # type: ignore[override]
+        """The stage `label.name`."""
+        return self._recorder.stage(f"{self._label}.{name}", entered)
+
+    def trace(self) -> Trace:
+        """The whole trace."""
+        return self._recorder.trace()
 
 
 def describe(error: BaseException) -> str:

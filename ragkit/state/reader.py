@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Row, Select, func, select
 
 from ragkit.state.hashing import id_bytes, id_text
 from ragkit.state.ledger import Ledger
+from ragkit.state.pending import embedded_input
 from ragkit.state.records import ChunkRecord, DocumentRecord, GenerationRecord
 from ragkit.state.schema import chunks, documents
 
@@ -45,6 +46,15 @@ class Reader:
                 records = map(_record, connection.execute(self._select(chunks.c.id.in_(batch))))
                 found.update((record.id, record) for record in records)
         return [found[item] for item in ids if item in found]
+
+    def inputs(self, ids: Sequence[str]) -> dict[str, str]:
+        """What was embedded of each of those of `ids` that are alive."""
+        found: dict[str, str] = {}
+        with self._ledger.read() as connection:
+            for batch in _batches(_bytes(ids)):
+                query = select(chunks.c.id, chunks.c.lead, chunks.c.text).where(chunks.c.id.in_(batch), self._alive)
+                found.update((id_text(row.id), embedded_input(row.lead, row.text)) for row in connection.execute(query))
+        return found
 
     def neighbours(self, chunk_id: str, before: int, after: int) -> list[ChunkRecord]:
         """The chunk with up to `before` and `after` chunks around it in its document, in reading order."""

@@ -17,13 +17,13 @@ from ragkit.testing import plugin
 from ragkit.words import PlainTerms, WordTokenizer
 
 if TYPE_CHECKING:
-    from ragkit.testing.context import FakeContext, FakeRun, FakeStage, build_context
+    from ragkit.testing.context import FakeContext, FakeRun, FakeScores, FakeStage, build_context
     from ragkit.testing.models import FakeEmbedding, RepeatingLLM
     from ragkit.testing.sources import FailingSource, MemorySource
     from ragkit.testing.stores import MemoryKeywordStore, MemoryVectorStore
 
 __all__ = [
-    "FailingSource", "FakeContext", "FakeEmbedding", "FakeRun", "FakeStage", "MemoryKeywordStore", "MemorySource",
+    "FailingSource", "FakeContext", "FakeEmbedding", "FakeRun", "FakeScores", "FakeStage", "MemoryKeywordStore", "MemorySource",
     "MemoryVectorStore", "PlainTerms", "RepeatingLLM", "WordTokenizer", "build_context", "plugin",
 ]  # fmt: skip
 
@@ -32,6 +32,7 @@ _PLACES = {
     "FakeContext": "context",
     "FakeEmbedding": "models",
     "FakeRun": "context",
+    "FakeScores": "context",
     "FakeStage": "context",
     "MemoryKeywordStore": "stores",
     "MemorySource": "sources",

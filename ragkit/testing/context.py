@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragkit.components import Hits, Leg, Spec, Tokenizer, WeighsTerms
+from ragkit.components import Hits, Leg, ScoreCache, Spec, Tokenizer, WeighsTerms
 from ragkit.errors import ComponentError
 from ragkit.words import PlainTerms, WordTokenizer
 
@@ -62,6 +62,24 @@ class FakeRun:
         yield stage
 
 
+@dataclass
+class FakeScores:
+    """A score cache in memory; `hits` and `misses` count what was asked."""
+
+    kept: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    hits: int = 0
+    misses: int = 0
+
+    def get(self, model: str, query: str, texts: Sequence[str]) -> list[float | None]:
+        found = [self.kept.get((model, query, text)) for text in texts]
+        self.misses += found.count(None)
+        self.hits += len(found) - found.count(None)
+        return found
+
+    def put(self, model: str, query: str, scores: Mapping[str, float]) -> None:
+        self.kept.update({(model, query, text): score for text, score in scores.items()})
+
+
 @dataclass(frozen=True)
 class _NodesLeg:
     """A retriever asked for nodes, as a leg."""
@@ -102,6 +120,7 @@ class FakeContext:
     legs: Mapping[str, Leg]
     llm: LLM | None = None
     given_embedding: BaseEmbedding | None = None
+    scores: ScoreCache = field(default_factory=FakeScores)
 
     @property
     def embedding(self) -> BaseEmbedding:
@@ -119,6 +138,19 @@ class FakeContext:
 
     def run(self, query: QueryBundle) -> FakeRun:
         return self.run_
+
+    def rephrase(
+        self,
+        query: QueryBundle,
+        text: str,
+        *,
+        label: str = "",
+        filters: MetadataFilters | None = None,
+        embed: Sequence[str] = (),
+    ) -> QueryBundle:
+        from llama_index.core.schema import QueryBundle
+
+        return QueryBundle(query_str=text, custom_embedding_strs=list(embed) or None)
 
     def hydrate(self, ids: Sequence[str], scores: Sequence[float] | None = None) -> list[Any]:
         from llama_index.core.schema import NodeWithScore
@@ -139,6 +171,33 @@ class FakeContext:
     def parent(self, chunk_id: str) -> BaseNode | None:
         parent = self._chunk(chunk_id).parent_node
         return None if parent is None else self._chunk(parent.node_id)
+
+    def passage(self, ids: Sequence[str]) -> BaseNode | None:
+        from llama_index.core.schema import TextNode
+
+        known = [node for node in self.chunks if isinstance(node, TextNode) and node.node_id in ids]
+        if not known:
+            return None
+        first = next((node for node in known if node.node_id == ids[0]), known[0])
+        starts, ends = [node.start_char_idx for node in known], [node.end_char_idx for node in known]
+        text = " ".join(node.text for node in known)
+        where = {"start_char_idx": min(starts), "end_char_idx": max(ends)} if None not in (*starts, *ends) else {}  # type: ignore[type-var]
+        return first.model_copy(update={"text": text, **where})
+
+    def vectors(self, ids: Sequence[str]) -> Mapping[str, Sequence[float]]:
+        known = {node.node_id: node for node in self.chunks}
+        return {id_: self.embedding.get_text_embedding(known[id_].get_content()) for id_ in ids if id_ in known}
+
+    def fields(self) -> Mapping[str, Sequence[Any]]:
+        found: dict[str, list[Any]] = {}
+        for node in self.chunks:
+            for key, value in node.metadata.items():
+                if value not in found.setdefault(key, []):
+                    found[key].append(value)
+        return found
+
+    def has_field(self, key: str) -> bool:
+        return any(key in node.metadata for node in self.chunks)
 
     def _chunk(self, chunk_id: str) -> BaseNode:
         for node in self.chunks:

@@ -17,10 +17,12 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 
 from ragkit.filters import matches
 from ragkit.query.adapters import as_leg
-from ragkit.query.hydrate import fields, hydrate
+from ragkit.query.hydrate import fields, hydrate, passage, to_node
 from ragkit.query.legs import DenseLeg, KeywordLeg
-from ragkit.query.run import run_of
+from ragkit.query.nothing import sample
+from ragkit.query.run import rephrased, run_of
 from ragkit.state.records import ChunkRecord, DocumentRecord
+from ragkit.testing import FakeScores
 
 
 class WordEmbedding(BaseEmbedding):
@@ -68,6 +70,14 @@ class MemoryReader:
 
     def chunks(self, ids: Sequence[str]) -> list[ChunkRecord]:
         return [self.records[item] for item in self.alive(ids)]
+
+    def neighbours(self, chunk_id: str, before: int, after: int) -> list[ChunkRecord]:
+        centre = self.records[chunk_id]
+        near = [item for item in self.records.values() if item.document_id == centre.document_id]
+        return [item for item in near if centre.ordinal - before <= item.ordinal <= centre.ordinal + after]
+
+    def inputs(self, ids: Sequence[str]) -> dict[str, str]:
+        return {item: self.records[item].text for item in self.alive(ids)}
 
     def document(self, document_id: str) -> DocumentRecord | None:
         return self.pages.get(document_id)
@@ -158,6 +168,7 @@ class Index:
     keyword: MemoryStore
     top_k: int = 5
     llm: Any = None
+    scores: FakeScores = field(default_factory=FakeScores)
     legs: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -170,8 +181,29 @@ class Index:
     def run(self, query: Any) -> Any:
         return run_of(query, self.top_k, generation=self.reader.generation)
 
+    def rephrase(self, query: Any, text: str, **how: Any) -> Any:
+        return rephrased(query, text, self.top_k, **how, generation=self.reader.generation)
+
+    def build(self, spec: Any) -> Any:
+        return spec.component.build(spec.options, self)
+
     def hydrate(self, ids: Sequence[str], scores: Sequence[float] | None = None) -> Any:
         return hydrate(self.reader, ids, scores)
+
+    def vectors(self, ids: Sequence[str]) -> Any:
+        return self.legs["dense"].vectors(ids)
+
+    def neighbours(self, chunk_id: str, before: int = 1, after: int = 1) -> Any:
+        return [to_node(chunk) for chunk in self.reader.neighbours(chunk_id, before, after)]
+
+    def passage(self, ids: Sequence[str]) -> Any:
+        return passage(self.reader, ids)
+
+    def fields(self) -> Any:
+        return sample(self.reader)
+
+    def has_field(self, key: str) -> bool:
+        return self.reader.has_key(key)
 
     def id(self, number: int) -> str:
         return list(self.reader.records)[number]

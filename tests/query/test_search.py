@@ -13,6 +13,7 @@ from llama_index.core.schema import NodeRelationship, NodeWithScore, TextNode
 from ragkit.builtin.retrievers import HybridOptions, build_dense, build_hybrid
 from ragkit.errors import QueryError
 from ragkit.filters import as_llama
+from ragkit.query.reranking import RerankStage
 from ragkit.query.search import Searcher
 
 
@@ -77,7 +78,7 @@ def test_a_reranker_orders_and_gets_more_candidates(make_index):
     index = make_index([f"shared words and number{n}" for n in range(80)])
     reranker = Reranker(seen=[])
     plain = Searcher(index.reader, build_dense(None, index), (), 50).search("shared words")
-    found = Searcher(index.reader, build_dense(None, index), [("mine", reranker)], 5).search("shared words")
+    found = Searcher(index.reader, build_dense(None, index), [RerankStage("mine", reranker)], 5).search("shared words")
     assert reranker.seen == [50]
     assert [hit.chunk_id for hit in found.hits] == [hit.chunk_id for hit in plain.hits[::-1][:5]]
     assert found.hits[0].ranks["mine"] == 1
@@ -87,7 +88,9 @@ def test_a_reranker_orders_and_gets_more_candidates(make_index):
 @pytest.mark.parametrize("mode", ["raise", "nan"])
 def test_a_reranker_that_fails_leaves_the_order(index, mode):
     plain = Searcher(index.reader, build_dense(None, index), (), 5).search("ledger documents")
-    found = Searcher(index.reader, build_dense(None, index), [("mine", Reranker(mode=mode))], 5).search("ledger documents")
+    found = Searcher(index.reader, build_dense(None, index), [RerankStage("mine", Reranker(mode=mode))], 5).search(
+        "ledger documents"
+    )
     assert [(hit.chunk_id, hit.score) for hit in found.hits] == [(hit.chunk_id, hit.score) for hit in plain.hits]
     (record,) = [stage for stage in found.trace.stages if stage.name == "mine"]
     assert record.status == "degraded"
@@ -146,10 +149,10 @@ def test_no_hit_gets_past_the_filter(index):
     assert [hit.metadata["year"] for hit in found.hits] == [2015, 2016]
     assert "it does not filter" in found.trace.stages[-1].detail
     adding = Adding(more=index.hydrate([index.id(1), index.id(5)], [0.5, 0.4]))
-    found = Searcher(index.reader, Deaf(ids[:1], index), [("adding", adding)], 5).search("x", filters="year < 2017")
+    found = Searcher(index.reader, Deaf(ids[:1], index), [RerankStage("adding", adding)], 5).search("x", filters="year < 2017")
     assert [hit.metadata["year"] for hit in found.hits] == [2015, 2016]
     assert "1 that it added do not satisfy the filter" in found.trace.stages[-1].detail
-    assert len(Searcher(index.reader, Deaf(ids[:1], index), [("adding", adding)], 5).search("x").hits) == 3
+    assert len(Searcher(index.reader, Deaf(ids[:1], index), [RerankStage("adding", adding)], 5).search("x").hits) == 3
 
 
 def test_hits_always_satisfy_what_is_always_asked(index):

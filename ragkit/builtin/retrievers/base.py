@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
 from ragkit import BuildContext
-from ragkit.components import Hits, Leg
+from ragkit.components import Hits, Leg, Presents
 
 if TYPE_CHECKING:
     from llama_index.core.vector_stores.types import MetadataFilters
@@ -39,6 +39,10 @@ class IdsRetriever(BaseRetriever):
     def score(self, query: QueryBundle, ids: Sequence[str]) -> list[float] | None:
         """The true score of each of `ids`, or None."""
 
+    def present(self, query: QueryBundle, nodes: Sequence[NodeWithScore]) -> list[NodeWithScore]:
+        """What is handed out for the found chunks: themselves."""
+        return list(nodes)
+
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         run = self._context.run(query_bundle)
         nodes: list[NodeWithScore] = []
@@ -47,7 +51,7 @@ class IdsRetriever(BaseRetriever):
             nodes = self._context.hydrate(ids, scores)
             if len(nodes) == len(ids):
                 break
-        return nodes
+        return self.present(query_bundle, nodes)
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         return await asyncio.to_thread(self._retrieve, query_bundle)
@@ -67,3 +71,23 @@ class LegRetriever(IdsRetriever):
 
     def score(self, query: QueryBundle, ids: Sequence[str]) -> list[float] | None:
         return self._leg.score(query, ids)
+
+
+class OverRetriever(IdsRetriever):
+    """A retriever over one other, `inner`, whose hits it chooses from, widens, or finds by asking in other words.
+
+    What the inner one lets a query override can be overridden here, and what it presents is presented.
+    """
+
+    def __init__(self, context: BuildContext, inner: Any, name: str) -> None:
+        super().__init__(context)
+        self.name = name
+        self._inner = inner if isinstance(inner, Leg) else context.leg(inner, f"{name}.inner")
+        self.query_settings = frozenset(getattr(inner, "query_settings", ()))
+
+    def present(self, query: QueryBundle, nodes: Sequence[NodeWithScore]) -> list[NodeWithScore]:
+        return self._inner.present(query, nodes) if isinstance(self._inner, Presents) else list(nodes)
+
+    def score(self, query: QueryBundle, ids: Sequence[str]) -> list[float] | None:
+        """None: what this retriever thinks of a chunk depends on the others that it found."""
+        return None

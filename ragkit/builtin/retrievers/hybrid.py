@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from llama_index.core.schema import QueryBundle
+from llama_index.core.schema import NodeWithScore, QueryBundle
 from numpy.typing import NDArray
 
 from ragkit import BuildContext
 from ragkit.builtin.retrievers.base import IdsRetriever
 from ragkit.builtin.retrievers.fusion import fill, fuse, order
 from ragkit.builtin.retrievers.weighing import ENOUGH, Weight, by_peak, from_question, peak
-from ragkit.components import Hits, Leg, Run, Stage
+from ragkit.components import Hits, Leg, Presents, Run, Stage
 from ragkit.errors import ComponentError, QueryError
 
 if TYPE_CHECKING:
@@ -121,6 +121,12 @@ class HybridRetriever(IdsRetriever):
             ranked, scores = self._fuse(found, ids, self._moved(weight, found, ids, run, stage))
             stage.hits(ranked[:k], scores[:k])
         return ranked[:k], scores[:k]
+
+    def present(self, query: QueryBundle, nodes: Sequence[NodeWithScore]) -> list[NodeWithScore]:
+        """As the legs present them, one after the other."""
+        for leg in self._legs:
+            nodes = leg.present(query, nodes) if isinstance(leg, Presents) else nodes
+        return list(nodes)
 
     def score(self, query: QueryBundle, ids: Sequence[str]) -> list[float] | None:
         """None: a fused score depends on the other candidates."""

@@ -1,0 +1,1 @@
+"""Retrievers that ask another one in other words, or another one altogether."""

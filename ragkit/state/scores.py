@@ -1,0 +1,146 @@
+"""The score cache: what reranking models said of a question and a text, in a database of its own beside the ledger.
+
+It can be thrown away, and it never stands in the way of an answer: where it cannot be read nothing is known, and where
+it cannot be written nothing is kept.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Column, Engine, Float, Index, Integer, LargeBinary, MetaData, String, Table, delete, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DatabaseError
+
+from ragkit.state.hashing import digest
+from ragkit.state.ledger import open_sqlite
+
+_TABLES = MetaData()
+_BATCH = 500
+_DAY_S = 86_400
+_SLACK = 0.1
+"""So much more than the bound goes when it is reached, so that not every write has to make room."""
+
+_scores = Table(
+    "scores",
+    _TABLES,
+    Column("key", LargeBinary(16), primary_key=True),
+    Column("score", Float, nullable=False),
+    Column("used", Integer, nullable=False),
+    Index("scores_used", "used"),
+    sqlite_with_rowid=False,
+)
+"""`key` is the hash of model, question and text; `used` the day of the last use, in seconds since the epoch."""
+
+_counters = Table("counters", _TABLES, Column("name", String(16), primary_key=True), Column("value", Integer, nullable=False))
+
+
+class SqliteScores:
+    """The score cache of one state, at most `most` scores. Threads and processes may share it."""
+
+    def __init__(self, folder: Path, most: int) -> None:
+        self._path = folder / "scores.db"
+        self._most = most
+        self._made: Engine | None = None
+        self._lock = threading.Lock()
+        self._asked = {"hits": 0, "misses": 0}
+
+    def close(self) -> None:
+        """Write down how often it helped, and close every connection."""
+        with self._lock:
+            engine, self._made = self._made, None
+        if engine is not None:
+            with suppress(DatabaseError):
+                self._count(engine)
+            engine.dispose()
+
+    def get(self, model: str, query: str, texts: Sequence[str]) -> list[float | None]:
+        """The score of each of `texts`, or None."""
+        keys = [digest(model, query, text) for text in texts]
+        found: dict[bytes, float] = {}
+        stale: list[bytes] = []
+        with suppress(DatabaseError):
+            with self._engine().connect() as connection:
+                for batch in _batches(list(dict.fromkeys(keys))):
+                    asked = select(_scores.c.key, _scores.c.score, _scores.c.used).where(_scores.c.key.in_(batch))
+                    for key, score, used in connection.execute(asked):
+                        found[key] = score
+                        if used < _today():
+                            stale.append(key)
+            self._touch(stale)
+        hits = sum(key in found for key in keys)
+        with self._lock:
+            self._asked["hits"] += hits
+            self._asked["misses"] += len(keys) - hits
+        return [found.get(key) for key in keys]
+
+    def put(self, model: str, query: str, scores: Mapping[str, float]) -> None:
+        """Keep the scores by text; those that were not used for longest make room."""
+        rows = [{"key": digest(model, query, text), "score": score, "used": _today()} for text, score in scores.items()]
+        if not rows or self._most == 0:
+            return
+        with suppress(DatabaseError), self._engine().begin() as connection:
+            statement = insert(_scores)
+            connection.execute(statement.on_conflict_do_update(["key"], set_={"score": statement.excluded.score}), rows)
+            held = connection.execute(select(func.count()).select_from(_scores)).scalar_one()
+            if held > self._most:
+                oldest = (
+                    select(_scores.c.key).order_by(_scores.c.used, _scores.c.key).limit(held - int(self._most * (1 - _SLACK)))
+                )
+                connection.execute(delete(_scores).where(_scores.c.key.in_(oldest)))
+
+    def clear(self) -> int:
+        """Forget everything; returns how many scores there were. Raises `DatabaseError`."""
+        with self._engine().begin() as connection:
+            gone = connection.execute(delete(_scores)).rowcount
+            connection.execute(delete(_counters))
+        return int(gone)
+
+    def statistics(self) -> dict[str, Any]:
+        """How many scores there are and may be, what they weigh on disk, and how often one was known or not so far."""
+        told: dict[str, Any] = {"entries": 0, "most": self._most, "bytes": 0, **self._asked}
+        if not self._path.exists():
+            return told
+        with suppress(DatabaseError), self._engine().connect() as connection:
+            told["entries"] = connection.execute(select(func.count()).select_from(_scores)).scalar_one()
+            for name, value in connection.execute(select(_counters.c.name, _counters.c.value)):
+                told[name] += value
+        return {**told, "bytes": self._path.stat().st_size}
+
+    def _engine(self) -> Engine:
+        """The database, made when it is first needed."""
+        with self._lock:
+            if self._made is None:
+                engine = open_sqlite(self._path, synchronous="NORMAL").execution_options(ragkit_write=True)
+                _TABLES.create_all(engine)
+                self._made = engine
+            return self._made
+
+    def _touch(self, keys: Sequence[bytes]) -> None:
+        """Note that these were used today."""
+        for batch in _batches(keys):
+            with self._engine().begin() as connection:
+                connection.execute(update(_scores).where(_scores.c.key.in_(batch)).values(used=_today()))
+
+    def _count(self, engine: Engine) -> None:
+        with self._lock:
+            rows = [{"name": name, "value": value} for name, value in self._asked.items() if value]
+            self._asked = dict.fromkeys(self._asked, 0)
+        if rows:
+            statement = insert(_counters)
+            with engine.begin() as connection:
+                added = _counters.c.value + statement.excluded.value
+                connection.execute(statement.on_conflict_do_update(["name"], set_={"value": added}), rows)
+
+
+def _today() -> int:
+    return int(time.time()) // _DAY_S * _DAY_S
+
+
+def _batches(keys: Sequence[bytes]) -> list[list[bytes]]:
+    return [list(keys[start : start + _BATCH]) for start in range(0, len(keys), _BATCH)]
