@@ -180,7 +180,8 @@ class Leg(Protocol):
     """A retriever that hands over ids and scores, so that texts are fetched only for what is left in the end.
 
     It records itself in the trace: `search` and `score` enter the stage called `name` of the query's run and tell it their
-    hits and scores. An attribute `floor` may say which score is the lowest possible (0 for BM25); normalisers use it.
+    hits and scores. An attribute `floor` may say which score is the lowest possible (0 for BM25); normalisers use it. A leg with
+    an attribute `waits` that is true spends its time waiting for another machine, and is asked in a thread of its own.
     """
 
     @property
@@ -225,7 +226,7 @@ class Presents(Protocol):
 
 @runtime_checkable
 class Prepares(Protocol):
-    """A reranker that is slow to load. The host lets it load before the clock of `budget_ms` runs."""
+    """A reranker that is slow to load. The host lets it load before the clock of `budget_ms` runs, unless it estimates 0 ms."""
 
     def prepare(self) -> None:
         """Load what is needed; does nothing when called again."""
@@ -236,7 +237,10 @@ class EstimatesTime(Protocol):
     """A reranker that can tell how long it would take. Without it the host goes by how long it took before."""
 
     def estimate_ms(self, query: QueryBundle, nodes: Sequence[NodeWithScore]) -> float | None:
-        """How long reranking `nodes` would take, in milliseconds; None where there is nothing to go by yet."""
+        """How long reranking `nodes` would take, in milliseconds; None where there is nothing to go by yet.
+
+        0 says that the answer is known already, so that nothing has to be loaded for it.
+        """
 
 
 class ScoreCache(Protocol):
@@ -285,6 +289,13 @@ class Run(Protocol):
     @property
     def settings(self) -> Mapping[str, Any]:
         """What this query overrides, such as `{"alpha": 0.3}`."""
+
+    @property
+    def here(self) -> Stage:
+        """The stage in which a reranker is asked, under whatever name; elsewhere, one that nobody reads."""
+
+    def score_of(self, stage: str, chunk_id: str) -> float | None:
+        """The score that a chunk got at the stage called `stage`, such as `dense`; None where it got none there."""
 
     def stage(self, name: str, entered: int = 0) -> Any:
         """A context manager that times the stage and gives a `Stage`; `entered` is how many came in."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ragkit.components import Hits, Leg, Presents
+from ragkit.components import Bounded, Hits, Leg, Presents
 from ragkit.errors import ComponentError
 from ragkit.filters import matcher
 from ragkit.query.hydrate import fields
@@ -26,6 +26,7 @@ class NamedLeg:
     def __init__(self, retriever: Any, name: str, reader: Reader) -> None:
         self.name = name
         self.floor: float | None = getattr(retriever, "floor", None)
+        self.waits: bool = getattr(retriever, "waits", False)
         self._retriever = retriever
         self._reader = reader
 
@@ -40,6 +41,9 @@ class NamedLeg:
                 ids, scores = known_hits(self._reader, self._retriever.retrieve(with_top_k(query, k)), filters, stage, k)
             stage.hits(ids[:k], scores[:k])
             return ids[:k], scores[:k]
+
+    def bounds(self, query: QueryBundle) -> tuple[float, float] | None:
+        return self._retriever.bounds(query) if isinstance(self._retriever, Bounded) else None
 
     def score(self, query: QueryBundle, ids: Sequence[str]) -> list[float] | None:
         if not isinstance(self._retriever, Leg):

@@ -43,10 +43,13 @@ class _StoreLeg(ABC):
     name: str
     floor: float | None = None
     """The lowest possible score, at which a chunk is no hit; where there is none, every chunk is a hit."""
+    waits: bool
+    """Whether its time goes by on another machine, so that other work can be done meanwhile."""
 
     def __init__(self, store: StoreAdapter, reader: Reader) -> None:
         self._store = store
         self._reader = reader
+        self.waits = store.capabilities.get("processes") == "server"
 
     def search(self, query: QueryBundle, k: int, filters: MetadataFilters | None = None) -> Hits:
         """The best `k` living chunks, best first; fewer only where there are no more."""
@@ -61,24 +64,13 @@ class _StoreLeg(ABC):
             stage.hits(ids, scores)
             return ids, scores
 
+    @abstractmethod
     def score(self, query: QueryBundle, ids: Sequence[str]) -> list[float] | None:
         """The true score of each of `ids` (NaN for one that the store does not hold), or None where the store cannot tell."""
-        if not ids:
-            return []
-        run = run_of(query, len(ids), generation=self._reader.generation)
-        with run.stage(self.name, entered=len(ids)) as stage:
-            scores = self._score(query, ids, run)
-            if scores is not None:
-                stage.scored(ids, scores)
-            return scores
 
     @abstractmethod
     def _request(self, query: QueryBundle, run: QueryRun) -> VectorStoreQuery:
         """What the store is asked."""
-
-    @abstractmethod
-    def _score(self, query: QueryBundle, ids: Sequence[str], run: QueryRun) -> list[float] | None:
-        """As `score`."""
 
     def _living(self, request: VectorStoreQuery, k: int, filters: MetadataFilters | None, stage: StageRecorder) -> Hits:
         """Ask for more and more until `k` hits are alive and satisfy `filters`, or the store has no more."""
@@ -143,14 +135,28 @@ class DenseLeg(_StoreLeg):
 
         return VectorStoreQuery(query_embedding=self._embed(query, run), query_str=query.query_str)
 
-    def _score(self, query: QueryBundle, ids: Sequence[str], run: QueryRun) -> list[float] | None:
-        found = self._store.vectors(ids)
-        if not found:
-            return None if found is None else [math.nan] * len(ids)
-        matrix = np.asarray(list(found.values()), dtype=np.float32)
-        vector = np.asarray(self._embed(query, run), dtype=np.float32)
-        scores = dict(zip(found, similarity(matrix, vector, self._metric), strict=True))
-        return [scores.get(chunk_id, math.nan) for chunk_id in ids]
+    def score(self, query: QueryBundle, ids: Sequence[str]) -> list[float] | None:
+        """See `_StoreLeg.score`. The vectors are fetched before the question's is waited for, which another thread may make."""
+        if not ids:
+            return []
+        run = run_of(query, len(ids), generation=self._reader.generation)
+        with run.stage(self.name, entered=len(ids)):
+            found = self._store.vectors(ids)
+        if found is None:
+            return None
+        question = self._embed(query, run) if found else []
+        with run.stage(self.name) as stage:
+            known: dict[str, float] = {}
+            if found:
+                matrix = np.asarray(list(found.values()), dtype=np.float32)
+                known = dict(zip(found, similarity(matrix, np.asarray(question, dtype=np.float32), self._metric), strict=True))
+            scores = [known.get(chunk_id, math.nan) for chunk_id in ids]
+            stage.scored(ids, scores)
+            return scores
+
+    def bounds(self, query: QueryBundle) -> tuple[float, float] | None:
+        """A cosine is from -1 to 1; the other metrics have no bounds."""
+        return (-1.0, 1.0) if self._metric == "cosine" else None
 
     def vectors(self, ids: Sequence[str]) -> Mapping[str, Sequence[float]]:
         """The vectors of those of `ids` that are alive: the store's, else the cache's or the model's."""
@@ -164,10 +170,11 @@ class DenseLeg(_StoreLeg):
 
     def _embed(self, query: QueryBundle, run: QueryRun) -> list[float]:
         """The question's vector, computed once and kept in the bundle for the other legs."""
-        if query.embedding is None:
-            with run.stage("embed"):
-                query.embedding = self._embedding.get_agg_embedding_from_queries(query.embedding_strs)
-        return query.embedding
+        with run.embedding_lock:
+            if query.embedding is None:
+                with run.stage("embed"):
+                    query.embedding = self._embedding.get_agg_embedding_from_queries(query.embedding_strs)
+            return query.embedding
 
 
 class KeywordLeg(_StoreLeg):
@@ -181,8 +188,20 @@ class KeywordLeg(_StoreLeg):
 
         return VectorStoreQuery(query_str=query.query_str, mode=VectorStoreQueryMode.TEXT_SEARCH)
 
-    def _score(self, query: QueryBundle, ids: Sequence[str], run: QueryRun) -> list[float] | None:
-        return self._store.score_ids(query.query_str, ids)
+    def bounds(self, query: QueryBundle) -> tuple[float, float] | None:
+        """From 0 to what the store says of the question's terms; None where it does not say."""
+        highest = self._store.highest_score(query.query_str)
+        return None if highest is None else (0.0, highest)
+
+    def score(self, query: QueryBundle, ids: Sequence[str]) -> list[float] | None:
+        """See `_StoreLeg.score`."""
+        if not ids:
+            return []
+        with run_of(query, len(ids), generation=self._reader.generation).stage(self.name, entered=len(ids)) as stage:
+            scores = self._store.score_ids(query.query_str, ids)
+            if scores is not None:
+                stage.scored(ids, scores)
+            return scores
 
 
 def similarity(matrix: NDArray[Any], vector: NDArray[Any], metric: str) -> list[float]:

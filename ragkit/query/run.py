@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
@@ -33,11 +34,19 @@ class QueryRun:
     filters: MetadataFilters | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     recorder: Recorder = field(default_factory=Recorder)
+    here: StageRecorder = field(default_factory=lambda: StageRecorder(""), compare=False, repr=False)
+    """The stage in which a reranker is asked; elsewhere, one that nobody reads."""
+    embedding_lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+    """Held while the question is embedded, so that legs that run at the same time do it once."""
 
     def __post_init__(self) -> None:
         check_question(self.text)
         if type(self.top_k) is not int or not 1 <= self.top_k <= MAX_HITS:
             raise QueryError(f"k is {self.top_k!r}; it must be a whole number from 1 to {MAX_HITS:,}")
+
+    def score_of(self, stage: str, chunk_id: str) -> float | None:
+        """The chunk's score at a stage of this query, or None."""
+        return self.recorder.score_of(stage, chunk_id)
 
     def stage(self, name: str, entered: int = 0) -> AbstractContextManager[StageRecorder]:
         """A context manager that times a stage of this query."""
@@ -65,6 +74,13 @@ def with_top_k(bundle: QueryBundle, top_k: int) -> QueryBundle:
     """The same question asked for another number of hits; trace and embedding are shared."""
     other = copy(bundle)
     other.run = replace(run_of(bundle, top_k), top_k=min(top_k, MAX_HITS))  # type: ignore[attr-defined]
+    return other
+
+
+def within(question: Question, stage: StageRecorder) -> Question:
+    """The same question, asked in a stage, so that who is asked can tell it something."""
+    other = copy(question)
+    other.run = replace(question.run, here=stage)
     return other
 
 

@@ -138,6 +138,12 @@ class Recorder:
             stage.ms += (time.perf_counter() - began) * 1000
             stage.entered += entered
 
+    def score_of(self, stage: str, chunk_id: str) -> float | None:
+        """The chunk's score at a stage so far, or None."""
+        with self._lock:
+            found = self._stages.get(stage)
+        return None if found is None else found.scores.get(chunk_id)
+
     def trace(self) -> Trace:
         """Everything so far, frozen."""
         with self._lock:
@@ -163,6 +169,10 @@ class LabelledRecorder(Recorder):
     def stage(self, name: str, entered: int = 0) -> AbstractContextManager[StageRecorder]:  # type: ignore[override]
         """The stage `label.name`."""
         return self._recorder.stage(f"{self._label}.{name}", entered)
+
+    def score_of(self, stage: str, chunk_id: str) -> float | None:
+        """The chunk's score at the stage `label.stage`."""
+        return self._recorder.score_of(f"{self._label}.{stage}", chunk_id)
 
     def trace(self) -> Trace:
         """The whole trace."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ragkit.components import (
+    BoundsScores,
     Counts,
     Drops,
     Flushes,
@@ -57,6 +58,10 @@ class StoreAdapter:
     def score_ids(self, query: str, ids: Sequence[str]) -> list[float] | None:
         """The keyword score of each of `ids`, or None where the store cannot tell."""
         return self.store.score_ids(query, ids) if isinstance(self.store, ScoresIds) else None
+
+    def highest_score(self, query: str) -> float | None:
+        """The highest keyword score that a chunk could get, or None where the store cannot tell."""
+        return self.store.highest_score(query) if isinstance(self.store, BoundsScores) else None
 
     def upsert(self, nodes: Sequence[BaseNode]) -> None:
         """Add nodes, or replace those with the same id."""

@@ -54,6 +54,14 @@ class FakeRun:
     filters: MetadataFilters | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     stages: list[FakeStage] = field(default_factory=list)
+    here: FakeStage = field(default_factory=lambda: FakeStage("here"))
+
+    def score_of(self, stage: str, chunk_id: str) -> float | None:
+        known: dict[str, float] = {}
+        for one in self.stages:
+            if one.name == stage:
+                known |= one.extra | dict(zip(*one.found, strict=True))
+        return known.get(chunk_id)
 
     @contextmanager
     def stage(self, name: str, entered: int = 0) -> Iterator[FakeStage]:

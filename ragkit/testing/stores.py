@@ -202,6 +202,9 @@ class MemoryKeywordStore(MemoryStore):
     def idf(self, terms: Sequence[str]) -> list[float]:
         return self._weights(self._load()).idf(terms)
 
+    def highest_score(self, query: str) -> float:
+        return sum(self.idf(self.terms(query)))
+
     def _record(self, node: BaseNode) -> Record:
         return {**super()._record(node), "terms": self.terms(node.get_content(metadata_mode=MetadataMode.NONE))}
 

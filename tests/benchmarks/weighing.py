@@ -22,7 +22,7 @@ import numpy as np
 from llama_index.core.schema import QueryBundle
 
 from ragkit import Pipeline
-from ragkit.builtin.retrievers.fusion import fill, fuse, order
+from ragkit.builtin.retrievers.fusion import combine, fill, order, zscore
 from ragkit.builtin.retrievers.weighing import DEFAULT_ALPHA, ENOUGH, Weight, by_peak, peak
 from ragkit.cli.progress import progress
 from ragkit.evaluate import load
@@ -112,7 +112,7 @@ def _candidates(legs: Sequence[Any], query: Any, names: Mapping[str, str]) -> tu
     grades = {item.item: item.grade for item in query.relevant}
     documents = [names[item] for item in ids]
     at = [
-        ndcg(documents, order(fuse(scores, [alpha, 1 - alpha], "zscore", [None, None]), first, ids).tolist(), grades)
+        ndcg(documents, order(combine([zscore(row) for row in scores], [alpha, 1 - alpha]), first, ids).tolist(), grades)
         for alpha in WEIGHTS
     ]
     return at, peak(scores[1]), len(ids)

@@ -131,6 +131,9 @@ class MemoryStore:
     def score_ids(self, query: str, ids: Sequence[str]) -> list[float] | None:
         return [self._bm(query, item) for item in ids] if self.scores_by_id else None
 
+    def highest_score(self, query: str) -> float | None:
+        return None
+
     def count(self) -> int | None:
         return len(self._records)
 

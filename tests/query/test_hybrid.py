@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from llama_index.core.schema import QueryBundle
 from pydantic import ValidationError
 
 from ragkit.builtin.retrievers import HybridOptions, build_dense, build_hybrid, build_keyword, ragkit_retrievers
 from ragkit.builtin.retrievers.base import LegRetriever
-from ragkit.builtin.retrievers.hybrid import HybridRetriever
+from ragkit.builtin.retrievers.hybrid import Fusing, HybridRetriever
 from ragkit.components import Kind, Leg, Spec
 from ragkit.errors import ComponentError, QueryError
 from ragkit.filters import as_llama
@@ -66,7 +68,7 @@ def test_fused_ranks_and_scores_stand_in_the_trace(index):
     trace = asked.run.recorder.trace()
     assert [trace.ranks["fused"][item] for item in ids_of(nodes)] == [1, 2, 3, 4, 5]
     assert [item.score for item in nodes] == [trace.scores["fused"][item] for item in ids_of(nodes)]
-    assert [stage.name for stage in trace.stages] == ["embed", "dense", "keyword", "fused"]
+    assert [stage.name for stage in trace.stages] == ["dense", "keyword", "embed", "fused"]
 
 
 @pytest.mark.parametrize(("broken", "other"), [("dense", build_keyword), ("keyword", build_dense)])
@@ -103,6 +105,66 @@ def test_a_leg_that_cannot_score_by_id_is_told(make_index):
     assert stages(asked)["fused"].detail == "dense cannot score by id: 1 candidates count as its lowest"
 
 
+@pytest.mark.parametrize("normaliser", ["zscore", "minmax", "distribution", "theoretical"])
+def test_a_weight_of_nearly_1_ranks_as_the_first_leg_under_every_normaliser(index, normaliser):
+    fused = hybrid(index, alpha=1 - 1e-9, normaliser=normaliser, adaptive=False)
+    asked = question()
+    assert ids_of(fused.retrieve(asked)) == ids_of(build_dense(None, index).retrieve(question()))
+    assert "bounds" not in stages(asked)["fused"].detail or normaliser == "theoretical"
+
+
+def test_reciprocal_ranks_by_hand(index):
+    asked = question()
+    nodes = hybrid(index, fusion="rrf", alpha=0.5, rrf_k=1).retrieve(asked)
+    trace = asked.run.recorder.trace()
+    ranks = {leg: sorted(trace.scores[leg].values(), reverse=True) for leg in ("dense", "keyword")}
+    for item in nodes:
+        share = [
+            0.5 / (1 + 1 + ranks[leg].index(trace.scores[leg][item.node.node_id]))
+            for leg in ranks
+            if leg == "dense" or trace.scores[leg][item.node.node_id] > 0
+        ]
+        assert item.score == pytest.approx(sum(share))
+
+
+def test_a_leg_without_bounds_is_told(index):
+    asked = question()
+    hybrid(index, normaliser="theoretical").retrieve(asked)
+    assert stages(asked)["fused"].detail == (
+        "keyword does not know its bounds: its scores are mapped by the best and the worst found"
+    )
+
+
+def test_legs_on_other_machines_are_asked_at_the_same_time(index):
+    """Each leg waits for the other to have begun: one after the other they would wait for ever."""
+    index.dense.capabilities["processes"] = index.keyword.capabilities["processes"] = "server"
+    index.__post_init__()
+    both = threading.Barrier(2, timeout=10)
+    for store in (index.dense, index.keyword):
+        search = store.search
+        store.search = lambda query, search=search: (both.wait(), search(query))[1]
+    asked = question()
+    assert len(hybrid(index).retrieve(asked)) == 5
+    assert not asked.run.recorder.trace().degraded
+
+
+def test_what_keyword_found_is_read_while_the_question_is_embedded(index):
+    index.keyword.capabilities["processes"] = "server"
+    index.__post_init__()
+    read = threading.Event()
+    vectors, embed = index.dense.vectors, index.embedding._get_query_embedding
+    index.dense.vectors = lambda ids: (read.set(), vectors(ids))[1]
+
+    def slow(query):
+        assert read.wait(10)
+        return embed(query)
+
+    object.__setattr__(index.embedding, "_get_query_embedding", slow)
+    asked = question()
+    assert len(hybrid(index).retrieve(asked)) == 5
+    assert index.embedding.asked == [asked.query_str]
+
+
 @pytest.mark.parametrize("alpha", [1.5, -0.1, float("nan"), "half", True])
 def test_an_alpha_out_of_range_is_refused(index, alpha):
     with pytest.raises(QueryError, match=r"alpha is .*; it must be a number from 0 \(keyword alone\) to 1 \(dense alone\)"):
@@ -129,13 +191,13 @@ def test_legs_have_different_names():
 
 def test_three_legs_share_what_alpha_leaves(index):
     legs = [index.legs["dense"], index.legs["keyword"], index.leg(index.legs["keyword"], "words")]
-    fused = HybridRetriever(index, legs, alpha=0.6, depth=100, normaliser="zscore")
+    fused = HybridRetriever(index, legs, alpha=0.6, depth=100)
     assert ids_of(fused.retrieve(question())) == ids_of(hybrid(index).retrieve(question()))
 
 
 def test_hybrids_nest(index):
     inner = LegRetriever(index, index.leg(hybrid(index), "inner"))
-    outer = HybridRetriever(index, [inner, index.legs["keyword"]], alpha=0.5, depth=10, normaliser="minmax")
+    outer = HybridRetriever(index, [inner, index.legs["keyword"]], alpha=0.5, depth=10, fusing=Fusing(normaliser="minmax"))
     asked = question()
     assert len(outer.retrieve(asked)) == 5
     assert {"inner", "dense", "keyword", "fused"} <= set(stages(asked))

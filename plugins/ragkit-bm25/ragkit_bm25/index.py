@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _SCORED_ELSEWHERE = ("bm25l", "bm25+")
 """The methods in which a term scores a text that lacks it, too."""
+_ENDLESS = 1e12
+"""A term frequency at which the saturation of BM25 has reached its limit, to the last digit that matters."""
 _AT_ONCE = 4_000_000
 """So many occurrences are worked on at once, which bounds the memory: each takes some 50 bytes meanwhile."""
 
@@ -85,6 +87,13 @@ class Index:
         known = numbers >= 0
         counts[known] = self.indptr[numbers[known] + 1] - self.indptr[numbers[known]]
         return counts
+
+    def bound(self, terms: Sequence[str], options: BM25Options) -> float:
+        """The sum over `terms` of what each can add at most, however often a text has it."""
+        saturation = scoring._select_tfc_scorer(options.method)
+        most = float(saturation(tf_array=_ENDLESS, l_d=1, l_avg=1, k1=options.k1, b=options.b, delta=options.delta))
+        frequencies = self.frequencies(terms)
+        return most * float(_idf(frequencies, max(len(self), 1), options.method).sum()) if len(frequencies) else 0.0
 
     def _with_elsewhere(self, total: Array, numbers: Array) -> Array:
         if self.elsewhere is not None:

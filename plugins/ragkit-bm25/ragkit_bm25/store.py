@@ -79,6 +79,10 @@ class BM25Store(BasePydanticVectorStore):
         index = self._current()
         return [float(score) for score in index.scores_of(self._analyzer.terms(query), index.rows(ids))]
 
+    def highest_score(self, query: str) -> float:
+        """The score of a text that had each term of the question any number of times: no text can have a higher one."""
+        return self._current().bound(self._analyzer.terms(query), self._options)
+
     def terms(self, text: str) -> list[str]:
         """The terms of `text` as they are indexed, repetitions included."""
         return self._analyzer.terms(text)

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 MOST_PENDING = 50_000_000
 """Changes of about so many bytes wait in memory for `flush`, at most; then they are written at once."""
 _EACH = 1_000
+_SATURATED = 1.2 + 1
+"""k1 + 1: what BM25 multiplies the weight of a term with at most, however often a text has it."""
 
 
 @dataclass
@@ -125,6 +127,12 @@ class TantivyStore(StoreMethods, BasePydanticVectorStore):
             total = view.searcher.doc_freq("facts", EVERY)
             counts = [view.searcher.doc_freq("body", term) for term in terms]
         return [math.log1p((total - count + 0.5) / (count + 0.5)) for count in counts]
+
+    def highest_score(self, query: str) -> float:
+        """The score of a text that had each term of the question any number of times: no text can have a higher one."""
+        view = self._current()
+        known = [term for term in self.terms(query) if view is not None and view.searcher.doc_freq("body", term)]
+        return _SATURATED * sum(self.idf(known))
 
     def ids(self) -> Iterator[str]:
         view = self._current()

@@ -27,7 +27,13 @@ class HybridOptions(Options):
         True, description="move alpha for each question by how far the best keyword hit stands out; false keeps it as it is"
     )
     depth: int = runtime(100, ge=1, le=1_000, description="how many candidates each leg is asked for")
-    normaliser: Literal["zscore", "minmax"] = runtime("zscore", description="how the scores of the legs are made comparable")
+    fusion: Literal["convex", "rrf"] = runtime(
+        "convex", description="what is added up: the legs' scores, made comparable, or reciprocal ranks"
+    )
+    normaliser: Literal["zscore", "minmax", "distribution", "theoretical"] = runtime(
+        "zscore", description="how the scores of the legs are made comparable, for `fusion: convex`"
+    )
+    rrf_k: int = runtime(60, ge=1, le=10_000, description="the constant of `fusion: rrf`: a larger one lets ranks differ less")
     legs: list[RetrieverSpec] = runtime([], description="the retrievers to fuse; none means dense and keyword")
 
     @field_validator("legs")
@@ -58,7 +64,7 @@ def build_keyword(options: LegOptions, context: BuildContext) -> BaseRetriever:
 
 def build_hybrid(options: HybridOptions, context: BuildContext) -> BaseRetriever:
     """The best chunks of several legs together."""
-    from ragkit.builtin.retrievers.hybrid import HybridRetriever
+    from ragkit.builtin.retrievers.hybrid import Fusing, HybridRetriever
 
     if options.legs:
         legs = [context.leg(context.build(spec), spec.name or spec.use) for spec in options.legs]
@@ -69,7 +75,7 @@ def build_hybrid(options: HybridOptions, context: BuildContext) -> BaseRetriever
         legs,
         alpha=options.alpha,
         depth=options.depth,
-        normaliser=options.normaliser,
+        fusing=Fusing(options.fusion, options.normaliser, options.rrf_k),
         adaptive=options.adaptive,
     )
 

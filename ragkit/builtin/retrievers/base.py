@@ -11,7 +11,7 @@ from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
 from ragkit import BuildContext
-from ragkit.components import Hits, Leg, Presents
+from ragkit.components import Bounded, Hits, Leg, Presents
 
 if TYPE_CHECKING:
     from llama_index.core.vector_stores.types import MetadataFilters
@@ -64,6 +64,7 @@ class LegRetriever(IdsRetriever):
         super().__init__(context)
         self.name = leg.name
         self.floor: float | None = getattr(leg, "floor", None)
+        self.waits: bool = getattr(leg, "waits", False)
         self._leg = leg
 
     def search(self, query: QueryBundle, k: int, filters: MetadataFilters | None = None) -> Hits:
@@ -71,6 +72,10 @@ class LegRetriever(IdsRetriever):
 
     def score(self, query: QueryBundle, ids: Sequence[str]) -> list[float] | None:
         return self._leg.score(query, ids)
+
+    def bounds(self, query: QueryBundle) -> tuple[float, float] | None:
+        """Those of the leg, where it knows them."""
+        return self._leg.bounds(query) if isinstance(self._leg, Bounded) else None
 
 
 class OverRetriever(IdsRetriever):

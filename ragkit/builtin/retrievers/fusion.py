@@ -43,15 +43,42 @@ def fill(scores: Scores) -> Scores:
     return np.where(missing, lowest, scores)
 
 
-def fuse(scores: Sequence[Scores], weights: Sequence[float], normaliser: str, floors: Sequence[float | None]) -> Scores:
-    """The convex combination of the legs' normalised scores, one value per candidate.
+def distribution(scores: Scores) -> Scores:
+    """(n,) scores on the scale from three standard deviations below their mean (0) to three above (1), and no further.
 
-    `scores` has one (n,) array per leg, `weights` are at least 0, `floors` are the legs' lowest possible scores.
+    Distribution-based score fusion (M. Mazzeschi, 2023), as Qdrant and LlamaIndex have it.
     """
-    total = np.zeros_like(scores[0])
-    for row, weight, floor in zip(scores, weights, floors, strict=True):
-        known = fill(row)
-        total += weight * (zscore(known) if normaliser == "zscore" else minmax(known, floor))
+    deviation = scores.std()
+    if deviation <= 1e-12:
+        return np.zeros_like(scores)
+    return np.clip((scores - scores.mean()) / (6 * deviation) + 0.5, 0.0, 1.0)
+
+
+def theoretical(scores: Scores, bounds: tuple[float, float]) -> Scores:
+    """(n,) scores mapped so that the highest possible one is 1 and the lowest 0, whatever was found.
+
+    Bruch, Gai and Ingber, "An analysis of fusion functions for hybrid retrieval" (TOIS 2023), section 4, with both bounds.
+    """
+    low, high = bounds
+    return (scores - low) / (high - low) if high - low > 1e-12 else np.zeros_like(scores)
+
+
+def reciprocal_ranks(scores: Scores, k: int, floor: float | None = None) -> Scores:
+    """1 / (k + rank) for each of (n,) scores; equal scores share the better rank, and what is at its `floor` gets 0.
+
+    Cormack, Clarke and Buettcher, "Reciprocal rank fusion outperforms Condorcet" (SIGIR 2009), where k is 60.
+    """
+    if not len(scores):
+        return scores
+    ranks = len(scores) - np.searchsorted(np.sort(scores), scores, side="right") + 1
+    return np.where(scores > (-np.inf if floor is None else floor), 1.0 / (k + ranks), 0.0)
+
+
+def combine(rows: Sequence[Scores], weights: Sequence[float]) -> Scores:
+    """The weighted sum of the legs' normalised scores, one value per candidate; one (n,) array and one weight per leg."""
+    total = np.zeros_like(rows[0])
+    for row, weight in zip(rows, weights, strict=True):
+        total += weight * row
     return total
 
 
