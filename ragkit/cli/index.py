@@ -78,6 +78,7 @@ def status(file: ConfigFile = DEFAULT_FILE, overrides: Overrides = None, as_json
             "generation": told["generation"] or "none yet",
             "documents": told["documents"],
             "chunks": f"{told['chunks']}, {told['truncated']} of them longer than the embedding reads",
+            "caches": _caches(told["cache"]),
         }
     )
     if told["detail"]:
@@ -85,6 +86,13 @@ def status(file: ConfigFile = DEFAULT_FILE, overrides: Overrides = None, as_json
     if told["views"]:
         output.line()
         _show_views(told["views"], output)
+
+
+def _caches(cache: Mapping[str, Any]) -> str:
+    """How much is kept, and how often a reranker's score was known."""
+    told, scores = f"{cache['entries']} vectors", cache["scores"]
+    asked = scores["hits"] + scores["misses"]
+    return told if not asked else f"{told}; {scores['entries']} scores of rerankers, {scores['hits']} of {asked} known when asked"
 
 
 @views_app.callback()

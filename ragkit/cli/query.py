@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -118,6 +119,9 @@ def _show_trace(found: Mapping[str, Any], output: Output) -> None:
     columns = ("name", "ms", "in", "out", "status", "detail")
     stages = [{**stage, "ms": f"{stage['ms']:.1f}"} for stage in trace["stages"]]
     output.table(("stage", *columns[1:]), [[stage[column] for column in columns] for stage in stages])
+    reasons = Counter(trace["dropped"].values())
+    if reasons:
+        output.line(f"\ndropped: {', '.join(f'{count} by {reason}' for reason, count in reasons.most_common())}")
     names = list(dict.fromkeys(name for hit in found["hits"] for name in hit["scores"]))
     if not names:
         return

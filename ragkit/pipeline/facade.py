@@ -172,8 +172,8 @@ class Pipeline:
         return Status(
             name=self.config.name, state=self.config.state, generation=live.id if live else 0, matches=bool(live) and not differs,
             detail=detail if live else "nothing has been ingested yet; run `ragkit ingest`",
-            **index.ledger.counts(live.chunking if live else 0), views=tuple(views), cache=index.cache.statistics(),
-            last_run=runs[0] if runs else None,
+            **index.ledger.counts(live.chunking if live else 0), views=tuple(views),
+            cache={**index.cache.statistics(), "scores": index.scores.statistics()}, last_run=runs[0] if runs else None,
         )  # fmt: skip
 
     def verify_views(self) -> list[Verification]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ragkit.state.reader import Reader
 
 _SHOWN_TO_LLM = frozenset({"title", "uri", "heading", "page"})
+_ATTEMPTS = 3
+"""How often chunks and their document are read where one is of another version than the other."""
 
 
 class ChunkNode(TextNode):
@@ -47,17 +49,24 @@ def hydrate(reader: Reader, ids: Sequence[str], scores: Sequence[float] | None =
 
 
 def passage(reader: Reader, ids: Sequence[str]) -> ChunkNode | None:
-    """One node for the text from the first to the last of these chunks of one document; see `BuildContext.passage`."""
-    chunks = reader.chunks(ids)
-    if not chunks:
-        return None
-    node = to_node(chunks[0])
-    starts = [chunk.start for chunk in chunks if chunk.start is not None]
-    ends = [chunk.end for chunk in chunks if chunk.end is not None]
-    document = reader.document_of(chunks[0].id)
-    if document is None or len(starts) < len(chunks) or len(ends) < len(chunks):
-        # a chunker that changes the text: what it made of it, in reading order
-        in_order = sorted(chunks, key=lambda chunk: chunk.ordinal)
-        return node.model_copy(update={"text": "\n\n".join(dict.fromkeys(chunk.text for chunk in in_order))})
-    start, end = min(starts), max(ends)
-    return node.model_copy(update={"text": document.text[start:end], "start_char_idx": start, "end_char_idx": end})
+    """One node for the text from the first to the last of these chunks of one document; see `BuildContext.passage`.
+
+    Where a chunker wrote text that is no piece of its document, the chunks' texts in reading order, and no offsets.
+    """
+    for _ in range(_ATTEMPTS):
+        chunks = reader.chunks(ids)
+        if not chunks:
+            return None
+        document = reader.document_of(chunks[0].id)
+        spans = [(chunk.start, chunk.end) for chunk in chunks if chunk.start is not None and chunk.end is not None]
+        if len(spans) < len(chunks):
+            break
+        # the document may have changed between the two
+        if document and all(document.text[slice(*span)] == chunk.text for span, chunk in zip(spans, chunks, strict=True)):
+            start, end = min(start for start, _ in spans), max(end for _, end in spans)
+            return to_node(chunks[0]).model_copy(
+                update={"text": document.text[start:end], "start_char_idx": start, "end_char_idx": end}
+            )
+    in_order = sorted(chunks, key=lambda chunk: chunk.ordinal)
+    text = "\n\n".join(dict.fromkeys(chunk.text for chunk in in_order))
+    return to_node(chunks[0]).model_copy(update={"text": text, "start_char_idx": None, "end_char_idx": None})

@@ -17,7 +17,7 @@ from ragkit.components import EstimatesTime, Prepares, Spec
 from ragkit.errors import QueryError
 from ragkit.filters import matcher
 from ragkit.query.adapters import scores_or_ranks
-from ragkit.query.run import Question
+from ragkit.query.run import Question, within
 from ragkit.query.trace import StageRecorder, describe
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class RerankStage:
     def _asked(self, nodes: list[NodeWithScore], question: Question, stage: StageRecorder) -> list[NodeWithScore] | None:
         """What the reranker makes of the nodes, or None where it has nothing to say."""
         try:
-            reranked = self._within_budget(nodes, question, stage)
+            reranked = self._within_budget(nodes, within(question, stage), stage)
         except QueryError:
             raise
         except _OverBudget as over:
@@ -127,13 +127,9 @@ class RerankStage:
 
         if self.budget_ms is None:
             return ask()
-        if self._left is not None and not self._left.done():
-            raise _OverBudget("it is still busy with an earlier question that it had no time for")
-        self._prepare(stage)
         estimates = self.reranker.estimate_ms(question, copies) if isinstance(self.reranker, EstimatesTime) else None
-        expected = estimates if estimates is not None else self._pace.expected_ms(len(copies))
-        if expected is not None and expected > self.budget_ms:
-            raise _OverBudget(f"it would take about {expected:.0f} ms, and its budget is {self.budget_ms} ms")
+        if estimates != 0:  # otherwise it knows its answer already, and needs nothing for it
+            self._check_time(estimates, question, copies, stage)
         began = time.perf_counter()
         waiting = _in_a_thread(ask, f"ragkit-{self.name}")
         try:
@@ -146,6 +142,17 @@ class RerankStage:
             raise _OverBudget(f"it took longer than its budget of {self.budget_ms} ms") from None
         self._pace.learn((time.perf_counter() - began) * 1000, len(copies))
         return reranked
+
+    def _check_time(self, estimates: float | None, question: Question, nodes: list[NodeWithScore], stage: StageRecorder) -> None:
+        """Let the reranker load, and raise `_OverBudget` where it would take too long or has no time."""
+        if self._left is not None and not self._left.done():
+            raise _OverBudget("it is still busy with an earlier question that it had no time for")
+        self._prepare(stage)
+        if estimates is None and isinstance(self.reranker, EstimatesTime):  # some can tell only when they are loaded
+            estimates = self.reranker.estimate_ms(question, nodes)
+        expected = self._pace.expected_ms(len(nodes)) if estimates is None else estimates
+        if self.budget_ms is not None and expected is not None and expected > self.budget_ms:
+            raise _OverBudget(f"it would take about {expected:.0f} ms, and its budget is {self.budget_ms} ms")
 
     def _prepare(self, stage: StageRecorder) -> None:
         """Let it load; that is no part of its budget, but told where it took long."""

@@ -67,7 +67,8 @@ class Trace:
     def to_dict(self) -> dict[str, Any]:
         """The `trace` of `ragkit search --json`."""
         stages = [stage.to_dict() for stage in self.stages]
-        return {"total_ms": round(self.total_ms, 3), "generation": self.generation, "stages": stages}
+        told = {"total_ms": round(self.total_ms, 3), "generation": self.generation, "stages": stages}
+        return {**told, "dropped": dict(self.dropped)}
 
 
 @dataclass

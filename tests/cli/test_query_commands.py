@@ -40,7 +40,7 @@ def test_search_as_json_has_the_documented_keys(ragkit: Ragkit, ingested: Path) 
     }  # fmt: skip
     assert (first["rank"], first["source"], first["uri"]) == (1, "pages", "leave.md")
     assert {"dense", "keyword", "fused"} <= set(first["scores"])
-    assert set(found["trace"]) == {"total_ms", "generation", "stages"}
+    assert set(found["trace"]) == {"total_ms", "generation", "stages", "dropped"}
     assert all(set(stage) == {"name", "ms", "in", "out", "status", "detail"} for stage in found["trace"]["stages"])
     assert len(found["hits"]) == 3
 
@@ -60,6 +60,15 @@ def test_explain_shows_every_stage(ragkit: Ragkit, ingested: Path) -> None:
     for stage in ("dense", "keyword", "fused"):
         assert any(line.split()[:1] == [stage] for line in out.splitlines())
     assert "#1" in out
+
+
+def test_explain_and_json_say_what_dropped_a_hit(ragkit: Ragkit, ingested: Path) -> None:
+    asked = ("search", QUESTION, "--set", "rerankers=[{use: threshold, relative: 0.99}]")
+    found = ragkit(*asked, "--json").json
+    assert len(found["hits"]) == 1
+    assert set(found["trace"]["dropped"].values()) == {"threshold"}
+    assert found["hits"][0]["chunk_id"] not in found["trace"]["dropped"]
+    assert f"dropped: {len(found['trace']['dropped'])} by threshold" in ragkit(*asked, "--explain").out
 
 
 def test_ask_answers_and_cites(ragkit: Ragkit, ingested: Path) -> None:

@@ -18,7 +18,7 @@ def test_the_dictionary_is_the_documented_json():
         stage.hits(["a", "b"], [0.9, 0.5])
     trace = recorder.trace().to_dict()
     assert json.loads(json.dumps(trace)) == trace
-    assert set(trace) == {"total_ms", "generation", "stages"}
+    assert set(trace) == {"total_ms", "generation", "stages", "dropped"}
     assert trace["generation"] == 3
     assert [set(stage) for stage in trace["stages"]] == [{"name", "ms", "in", "out", "status", "detail"}]
     assert trace["stages"][0] | {"ms": 0} == {"name": "dense", "ms": 0, "in": 0, "out": 2, "status": "ok", "detail": ""}

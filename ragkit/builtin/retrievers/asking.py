@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -106,9 +106,10 @@ def ask(asked: Sequence[Asked], query: QueryBundle, k: int, filters: MetadataFil
             if other is not item:
                 other.complete(query, list(item.ranks))
 
-    results = [executor.submit(copy_context().run, work, item).result for item in distant]
+    waiting = [executor.submit(copy_context().run, work, item) for item in distant]
+    results: list[Callable[[], None]] = [*(partial(work, item) for item in near), *(future.result for future in waiting)]
     errors: list[QueryError] = []
-    for result in (*(partial(work, item) for item in near), *results):  # all of them: nothing goes on behind the query's back
+    for result in results:  # all of them: nothing goes on behind the query's back
         try:
             result()
         except QueryError as error:

@@ -51,7 +51,8 @@ def distribution(scores: Scores) -> Scores:
     deviation = scores.std()
     if deviation <= 1e-12:
         return np.zeros_like(scores)
-    return np.clip((scores - scores.mean()) / (6 * deviation) + 0.5, 0.0, 1.0)
+    scaled: Scores = (scores - scores.mean()) / (6 * deviation) + 0.5
+    return scaled.clip(0.0, 1.0)
 
 
 def theoretical(scores: Scores, bounds: tuple[float, float]) -> Scores:
