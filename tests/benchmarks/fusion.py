@@ -15,15 +15,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from halves import SQUAD, held_out, records
 
 from ragkit import Pipeline
 from ragkit.cli.progress import progress
@@ -34,7 +33,6 @@ from ragkit.evaluate.significance import interval, p_value
 DEPTH = 100
 HITS = 10
 TIMED = 200
-HELD_OUT = "squad_v1_dev"
 
 Ask = Callable[[str, int], list[str]]
 
@@ -45,20 +43,6 @@ class Side:
 
     name: str
     ask: Ask
-
-
-def records(folder: Path, most: int | None) -> list[dict[str, Any]]:
-    lines = (folder / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines[:most]]
-
-
-def held_out(folder: Path, data: Dataset) -> Dataset:
-    """The questions about the second half of the articles."""
-    titles = {record["_id"]: record["title"] for record in records(folder, None)}
-    articles = list(dict.fromkeys(titles.values()))
-    asked = set(articles[len(articles) // 2 :])
-    kept = [query for query in data.queries if any(titles.get(item.item) in asked for item in query.relevant)]
-    return Dataset(data.name, tuple(kept), data.notes)
 
 
 def open_llamaindex(folder: Path, work: Path, most: int | None) -> Side:
@@ -174,7 +158,7 @@ def main() -> None:
     if not folder.is_dir():
         parser.exit(0, f"skipped: {folder} does not exist\n")
     data = load(folder)
-    data = (held_out(folder, data) if chosen.collection == HELD_OUT else data).head(chosen.questions)
+    data = (held_out(folder, data) if chosen.collection == SQUAD else data).head(chosen.questions)
     asyncio.set_event_loop(asyncio.new_event_loop())
     with tempfile.TemporaryDirectory() as temporary:
         work = (chosen.work or Path(temporary)) / chosen.collection

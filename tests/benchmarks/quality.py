@@ -2,9 +2,11 @@
 
     python tests/benchmarks/quality.py --data ../shared/data                      # SciFact; embeds 5,183 abstracts
     python tests/benchmarks/quality.py --data ../shared/data --collection cosqa_dev --work /tmp/quality
+    python tests/benchmarks/quality.py --data ../shared/data --collection squad_v1_dev --held-out
+    python tests/benchmarks/quality.py --data ../shared/data --work /tmp/quality --fusions        # every way to fuse
     python tests/benchmarks/quality.py --data ../shared/data --documents 200 --questions 100   # does it run?
 
-Prints a row per metric, with 95 % intervals, and hybrid against each leg with a paired test. `--work` keeps the index for
+Prints a row per retriever, with 95 % intervals, and hybrid against each leg with a paired test. `--work` keeps the index for
 the next run.
 """
 
@@ -15,11 +17,20 @@ import sys
 import tempfile
 from pathlib import Path
 
+from halves import SQUAD, held_out
+
 from ragkit import Pipeline
 from ragkit.cli.progress import progress
 from ragkit.evaluate import Comparison, Evaluation, compare, evaluate, load
 
 RETRIEVERS = ("dense", "keyword", "hybrid")
+FUSIONS = (
+    "{use: hybrid, adaptive: false}",
+    "{use: hybrid, adaptive: false, normaliser: minmax}",
+    "{use: hybrid, adaptive: false, normaliser: distribution}",
+    "{use: hybrid, adaptive: false, normaliser: theoretical}",
+    "{use: hybrid, adaptive: false, fusion: rrf}",
+)
 
 
 def main() -> None:
@@ -31,6 +42,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="keeps the index (default: a temporary folder)")
     parser.add_argument("--documents", type=int, help="ingest so many documents; the numbers then mean nothing")
     parser.add_argument("--questions", type=int, help="ask so many questions")
+    parser.add_argument("--held-out", action="store_true", help="of SQuAD, the half that no default was chosen on")
+    parser.add_argument("--fusions", action="store_true", help="compare the ways to fuse, with a fixed alpha")
     chosen = parser.parse_args()
     if not (chosen.data / chosen.collection).is_dir():
         parser.exit(0, f"skipped: {chosen.data / chosen.collection} does not exist\n")
@@ -40,7 +53,8 @@ def main() -> None:
 
 def measure(chosen: argparse.Namespace, work: Path) -> None:
     """Ingest, evaluate three times, print."""
-    data = load(chosen.data / chosen.collection, split=chosen.split, queries=chosen.queries).head(chosen.questions)
+    data = load(chosen.data / chosen.collection, split=chosen.split, queries=chosen.queries)
+    data = (held_out(chosen.data / SQUAD, data) if chosen.held_out else data).head(chosen.questions)
     work.mkdir(parents=True, exist_ok=True)
     corpus = (chosen.data / chosen.collection / "corpus.jsonl").resolve()
     file = work / "ragkit.yaml"
@@ -49,7 +63,7 @@ def measure(chosen: argparse.Namespace, work: Path) -> None:
         report = pipeline.ingest(progress=bars, limit=chosen.documents)
     print(f"{data.name}: {report.chunks['total']:,} chunks, ingested in {report.seconds:.0f} s", flush=True)
     found: dict[str, Evaluation] = {}
-    for retriever in RETRIEVERS:
+    for retriever in (*RETRIEVERS, *FUSIONS) if chosen.fusions else RETRIEVERS:
         with Pipeline.from_yaml(file, overrides=[f"retriever={retriever}"]) as pipeline, progress() as bars:
             found[retriever] = evaluate(pipeline, data, progress=bars)
     show(found)
@@ -58,11 +72,11 @@ def measure(chosen: argparse.Namespace, work: Path) -> None:
 def show(found: dict[str, Evaluation]) -> None:
     """A row per metric, then the comparisons."""
     hybrid = found["hybrid"]
-    print(f"{hybrid.queries} questions\n{'':13}" + "".join(f"{name:>26}" for name in found))
-    for metric in hybrid.metrics:
-        print(f"{metric:13}" + "".join(f"{told(evaluation, metric):>26}" for evaluation in found.values()))
-    latencies = [item.latency_ms for item in found.values()]
-    print(f"{'p50, p95 ms':13}" + "".join(f"{f'{item.p50:.1f}, {item.p95:.1f}' if item else '':>26}" for item in latencies))
+    print(f"{hybrid.queries} questions\n{'':56}" + "".join(f"{metric:>26}" for metric in hybrid.metrics) + f"{'p50, p95 ms':>16}")
+    for name, evaluation in found.items():
+        took = evaluation.latency_ms
+        row = "".join(f"{told(evaluation, metric):>26}" for metric in hybrid.metrics)
+        print(f"{name:56}{row}{f'{took.p50:.1f}, {took.p95:.1f}' if took else '':>16}")
     for name in RETRIEVERS[:2]:
         against(compare(hybrid, found[name]), name)
     for note in hybrid.notes:
