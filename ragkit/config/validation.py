@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pydantic import SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from ragkit.components import Component, Kind, Role, Spec
 from ragkit.config.messages import MASK, Finding, Loc, carried, checked, joined, shown
@@ -119,12 +119,20 @@ def _deaf(spec: Spec, wanted: Filter, loc: Loc) -> Iterator[Finding]:
         what = f"cannot filter by {', '.join(lacking)}" if known else "cannot filter"
         cure = "remove 'filter', or use dense, keyword or hybrid over the stores"
         yield Finding((*loc, "use"), f"{spec.use} {what}, and 'filter' asks for it; {cure}")
-    for key in type(spec.options).model_fields:
-        value = getattr(spec.options, key)
-        inner = enumerate(value) if isinstance(value, list | tuple) else [(None, value)]
-        for at, one in inner:
-            if isinstance(one, Spec) and one.kind is Kind.RETRIEVER:
-                yield from _deaf(one, wanted, (*loc, key) if at is None else (*loc, key, at))
+    for at, inner in _nested(spec.options, loc):
+        yield from _deaf(inner, wanted, at)
+
+
+def _nested(value: Any, loc: Loc) -> Iterator[tuple[Loc, Spec]]:
+    """The retrievers in options, in lists and in what options are made of."""
+    if isinstance(value, Spec):
+        yield from [(loc, value)] if value.kind is Kind.RETRIEVER else ()
+    elif isinstance(value, BaseModel):
+        for key in type(value).model_fields:
+            yield from _nested(getattr(value, key), (*loc, key))
+    elif isinstance(value, list | tuple):
+        for at, one in enumerate(value):
+            yield from _nested(one, (*loc, at))
 
 
 def _placed(data: Mapping[str, Any], places: Mapping[Parts, Place], found: list[Finding]) -> list[Problem]:

@@ -147,6 +147,13 @@ def test_llamaindex_bm25_is_refused_or_filtered_after_it(project: Project) -> No
     assert stage.detail.startswith("it does not filter: 1 of its 3 hits do not satisfy the filter")
 
 
+def test_a_route_that_cannot_filter_is_refused(project: Project) -> None:
+    routes = "[{pattern: x, retriever: keyword}, {pattern: y, retriever: llamaindex_bm25}]"
+    project.configure(more=f"retriever: {{use: router, routes: {routes}}}\nfilter: year >= 2020")
+    with pytest.raises(ConfigError, match=r"retriever.routes.1.retriever: llamaindex_bm25 cannot filter"):
+        project.open()
+
+
 def test_dates_of_a_source_are_kept_as_the_front_matter_has_them(tmp_path: Path) -> None:
     at = datetime(2024, 5, 1, 10, tzinfo=timezone(timedelta(hours=2)))
     fields = {"at": at, "days": [date(2024, 5, 1)]}
