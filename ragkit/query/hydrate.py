@@ -53,6 +53,7 @@ def passage(reader: Reader, ids: Sequence[str]) -> ChunkNode | None:
 
     Where a chunker wrote text that is no piece of its document, the chunks' texts in reading order, and no offsets.
     """
+    chunks: list[ChunkRecord] = []
     for _ in range(_ATTEMPTS):
         chunks = reader.chunks(ids)
         if not chunks:
