@@ -18,13 +18,15 @@ from ragkit.words import PlainTerms, WordTokenizer
 
 if TYPE_CHECKING:
     from ragkit.testing.context import FakeContext, FakeRun, FakeScores, FakeStage, build_context
+    from ragkit.testing.legs import MemoryDenseLeg, MemoryKeywordLeg, memory_legs
     from ragkit.testing.models import FakeEmbedding, RepeatingLLM
     from ragkit.testing.sources import FailingSource, MemorySource
     from ragkit.testing.stores import MemoryKeywordStore, MemoryVectorStore
 
 __all__ = [
-    "FailingSource", "FakeContext", "FakeEmbedding", "FakeRun", "FakeScores", "FakeStage", "MemoryKeywordStore", "MemorySource",
-    "MemoryVectorStore", "PlainTerms", "RepeatingLLM", "WordTokenizer", "build_context", "plugin",
+    "FailingSource", "FakeContext", "FakeEmbedding", "FakeRun", "FakeScores", "FakeStage",
+    "MemoryDenseLeg", "MemoryKeywordLeg", "MemoryKeywordStore", "MemorySource",
+    "MemoryVectorStore", "PlainTerms", "RepeatingLLM", "WordTokenizer", "build_context", "memory_legs", "plugin",
 ]  # fmt: skip
 
 _PLACES = {
@@ -34,11 +36,14 @@ _PLACES = {
     "FakeRun": "context",
     "FakeScores": "context",
     "FakeStage": "context",
+    "MemoryDenseLeg": "legs",
+    "MemoryKeywordLeg": "legs",
     "MemoryKeywordStore": "stores",
     "MemorySource": "sources",
     "MemoryVectorStore": "stores",
     "RepeatingLLM": "models",
     "build_context": "context",
+    "memory_legs": "legs",
 }
 
 

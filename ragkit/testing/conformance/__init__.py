@@ -17,14 +17,27 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"{__name__}.{name}"
-        for name in ("concurrency", "content", "filtering", "keeping", "keywords", "searching", "vectors", "writing")
+        for name in (
+            "concurrency",
+            "content",
+            "filtering",
+            "keeping",
+            "keywords",
+            "rerankers",
+            "retrievers",
+            "searching",
+            "vectors",
+            "writing",
+        )
     )
 )
 
 # After the line above, so that a failing assert shows its values.
 from ragkit.testing.conformance.claims import overrides  # noqa: E402
 from ragkit.testing.conformance.keywords import KeywordStoreSuite  # noqa: E402
+from ragkit.testing.conformance.rerankers import RerankerSuite  # noqa: E402
+from ragkit.testing.conformance.retrievers import RetrieverSuite  # noqa: E402
 from ragkit.testing.conformance.suite import StoreSuite  # noqa: E402
 from ragkit.testing.conformance.vectors import VectorStoreSuite  # noqa: E402
 
-__all__ = ["KeywordStoreSuite", "StoreSuite", "VectorStoreSuite", "overrides"]
+__all__ = ["KeywordStoreSuite", "RerankerSuite", "RetrieverSuite", "StoreSuite", "VectorStoreSuite", "overrides"]

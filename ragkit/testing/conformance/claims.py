@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Claims:
-    """A store's capabilities, with the defaults of those that it does not name."""
+    """A component's capabilities, with the defaults of those that it does not name."""
 
     metrics: tuple[str, ...]
     operators: tuple[str, ...]
@@ -33,6 +33,7 @@ class Claims:
     stores_text: bool
     incremental: bool
     asynchronous: bool
+    heeds_filters: bool
 
     @classmethod
     def of(cls, component: Component, options: Mapping[str, Any]) -> Claims:
@@ -40,7 +41,7 @@ class Claims:
         said = said_by(component, options)
         return cls(
             metrics=tuple(said.get("metrics", ())),
-            operators=tuple(said.get("filters", ())),
+            operators=tuple(filters) if isinstance(filters := said.get("filters"), list | tuple) else (),
             processes=str(said.get("processes", "one")),
             deletes=bool(said.get("delete", False)),
             upserts=bool(said.get("upsert", False)),
@@ -50,6 +51,7 @@ class Claims:
             stores_text=bool(said.get("stores_text", False)),
             incremental=bool(said.get("incremental", True)),
             asynchronous=bool(said.get("async", False)),
+            heeds_filters=said.get("filters") is not False,
         )
 
     @property
