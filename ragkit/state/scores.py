@@ -6,6 +6,7 @@ it cannot be written nothing is kept.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Engine, Float, Index, Integer, LargeBinary, MetaData, String, Table, delete, func, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError
 
@@ -49,6 +65,7 @@ class SqliteScores:
         self._made: Engine | None = None
         self._lock = threading.Lock()
         self._asked = {"hits": 0, "misses": 0}
+        self._room = 0
 
     def close(self) -> None:
         """Write down how often it helped, and close every connection."""
@@ -80,19 +97,17 @@ class SqliteScores:
         return [found.get(key) for key in keys]
 
     def put(self, model: str, query: str, scores: Mapping[str, float]) -> None:
-        """Keep the scores by text; those that were not used for longest make room."""
-        rows = [{"key": digest(model, query, text), "score": score, "used": _today()} for text, score in scores.items()]
+        """Keep the scores by text, but none that is no number; those that were not used for longest make room."""
+        sound = {text: score for text, score in scores.items() if math.isfinite(score)}
+        rows = [{"key": digest(model, query, text), "score": score, "used": _today()} for text, score in sound.items()]
         if not rows or self._most == 0:
             return
         with suppress(DatabaseError), self._engine().begin() as connection:
             statement = insert(_scores)
             connection.execute(statement.on_conflict_do_update(["key"], set_={"score": statement.excluded.score}), rows)
-            held = connection.execute(select(func.count()).select_from(_scores)).scalar_one()
-            if held > self._most:
-                oldest = (
-                    select(_scores.c.key).order_by(_scores.c.used, _scores.c.key).limit(held - int(self._most * (1 - _SLACK)))
-                )
-                connection.execute(delete(_scores).where(_scores.c.key.in_(oldest)))
+            self._room -= len(rows)
+            if self._room < 0:
+                self._room = self._make_room(connection)
 
     def clear(self) -> int:
         """Forget everything; returns how many scores there were. Raises `DatabaseError`."""
@@ -120,6 +135,20 @@ class SqliteScores:
                 _TABLES.create_all(engine)
                 self._made = engine
             return self._made
+
+    def _make_room(self, connection: Connection) -> int:
+        """Drop what is too much, and tell how many may be put before that is looked at again.
+
+        Counting a million takes 10 ms, so it is not done for every question. Half of what there is room for is left to other
+        processes.
+        """
+        held = connection.execute(select(func.count()).select_from(_scores)).scalar_one()
+        if held > self._most:
+            kept = int(self._most * (1 - _SLACK))
+            oldest = select(_scores.c.key).order_by(_scores.c.used, _scores.c.key).limit(held - kept)
+            connection.execute(delete(_scores).where(_scores.c.key.in_(oldest)))
+            held = kept
+        return (self._most - int(held)) // 2
 
     def _touch(self, keys: Sequence[bytes]) -> None:
         """Note that these were used today."""

