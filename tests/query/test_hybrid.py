@@ -113,6 +113,24 @@ def test_a_weight_of_nearly_1_ranks_as_the_first_leg_under_every_normaliser(inde
     assert "bounds" not in stages(asked)["fused"].detail or normaliser == "theoretical"
 
 
+@pytest.mark.parametrize("normaliser", ["zscore", "minmax", "distribution"])
+def test_more_hits_are_more_of_the_same(make_index, normaliser):
+    """What k is asked for decides neither weight nor scale."""
+    words = ("ledger", "documents", "chunks", "cache", "vectors", "river", "fox", "bank", "package", "demo")
+    index = make_index([" ".join(words[place % (3 + n % 7)] for place in range(3 + n % 11)) + f" n{n}" for n in range(300)])
+    scores = {}
+    for k in (5, 110, 250):
+        asked = question("ledger river documents", k=k)
+        hybrid(index, depth=110, normaliser=normaliser).retrieve(asked)
+        scores[k] = asked.run.recorder.trace().scores["fused"]
+        detail = stages(asked)["fused"].detail
+        assert "stands out" in detail
+        scores[k, "detail"] = detail
+    assert scores[5, "detail"] == scores[110, "detail"] == scores[250, "detail"]
+    assert all(scores[250][item] == pytest.approx(score) for item, score in scores[5].items() if item in scores[250])
+    assert set(scores[5]) <= set(scores[110])
+
+
 def test_reciprocal_ranks_by_hand(index):
     asked = question()
     nodes = hybrid(index, fusion="rrf", alpha=0.5, rrf_k=1).retrieve(asked)

@@ -1,6 +1,7 @@
 """Fusing the scores of several legs: pure functions on arrays.
 
-A row is a leg, a column a candidate; NaN is a score that the leg cannot tell.
+A row is a leg, a column a candidate; NaN is a score that the leg cannot tell. Means, deviations and bounds are those of
+`among`, the scores of so many candidates for every question; without it, of all.
 """
 
 from __future__ import annotations
@@ -13,24 +14,26 @@ from numpy.typing import NDArray
 Scores = NDArray[np.float64]
 
 
-def zscore(scores: Scores) -> Scores:
+def zscore(scores: Scores, among: Scores | None = None) -> Scores:
     """(n,) scores in standard deviations from their mean; all 0 where they are equal.
 
     The standard score, fused by a weighted sum as in Wu, Crestani and Bi, "Evaluating score normalization methods in
     data fusion" (AIRS 2006).
     """
-    deviation = scores.std()
-    return (scores - scores.mean()) / deviation if deviation > 1e-12 else np.zeros_like(scores)
+    sample = scores if among is None else among
+    deviation = sample.std()
+    return (scores - sample.mean()) / deviation if deviation > 1e-12 else np.zeros_like(scores)
 
 
-def minmax(scores: Scores, floor: float | None = None) -> Scores:
+def minmax(scores: Scores, floor: float | None = None, among: Scores | None = None) -> Scores:
     """(n,) scores mapped so that the best is 1 and the lowest, or `floor`, is 0; all 0 where they are equal.
 
     With the theoretical minimum as the floor this is TMM of Bruch, Gai and Ingber, "An analysis of fusion functions for
     hybrid retrieval" (TOIS 2023), section 4.
     """
-    low = scores.min() if floor is None else min(floor, float(scores.min()))
-    span = scores.max() - low
+    sample = scores if among is None else among
+    low = sample.min() if floor is None else min(floor, float(sample.min()))
+    span = sample.max() - low
     return (scores - low) / span if span > 1e-12 else np.zeros_like(scores)
 
 
@@ -43,15 +46,16 @@ def fill(scores: Scores) -> Scores:
     return np.where(missing, lowest, scores)
 
 
-def distribution(scores: Scores) -> Scores:
+def distribution(scores: Scores, among: Scores | None = None) -> Scores:
     """(n,) scores on the scale from three standard deviations below their mean (0) to three above (1), and no further.
 
     Distribution-based score fusion (M. Mazzeschi, 2023), as Qdrant and LlamaIndex have it.
     """
-    deviation = scores.std()
+    sample = scores if among is None else among
+    deviation = sample.std()
     if deviation <= 1e-12:
         return np.zeros_like(scores)
-    scaled: Scores = (scores - scores.mean()) / (6 * deviation) + 0.5
+    scaled: Scores = (scores - sample.mean()) / (6 * deviation) + 0.5
     return scaled.clip(0.0, 1.0)
 
 

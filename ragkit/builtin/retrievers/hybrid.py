@@ -28,6 +28,8 @@ _AT_ONCE = 32
 
 Normaliser = Literal["zscore", "minmax", "distribution", "theoretical"]
 
+Among = NDArray[np.bool_]
+
 
 @dataclass(frozen=True)
 class Fusing:
@@ -86,7 +88,10 @@ class HybridRetriever(IdsRetriever):
             for item in asked:
                 for problem in item.problems(ids):
                     stage.degraded(problem)
-            ranked, scores = self._fuse(query, found, ids, self._moved(weight, found, ids, run, stage), stage)
+            among = np.array(
+                [any(item.ranks.get(one, self._depth + 1) <= self._depth for item in found) for one in ids], dtype=bool
+            )
+            ranked, scores = self._fuse(query, found, ids, among, self._moved(weight, found, ids, among, run, stage), stage)
             stage.hits(ranked[:k], scores[:k])
         return ranked[:k], scores[:k]
 
@@ -117,29 +122,35 @@ class HybridRetriever(IdsRetriever):
         others = len(self._legs) - 1
         return [weight.alpha, *[(1 - weight.alpha) / others] * others]
 
-    def _moved(self, weight: Weight, found: Sequence[Asked], ids: Sequence[str], run: Run, stage: Stage) -> list[float]:
-        """The weights of the legs that answered, moved by what they found."""
+    def _moved(
+        self, weight: Weight, found: Sequence[Asked], ids: Sequence[str], among: Among, run: Run, stage: Stage
+    ) -> list[float]:
+        """The weights of the legs that answered, moved by what they found within `depth`."""
         named = run.settings.get("alpha") not in (None, "auto")
         words = found[-1].leg
         two = len(found) == len(self._legs) == 2 and getattr(words, "floor", None) == 0
-        if self._adaptive and not named and two and len(ids) >= ENOUGH:
-            weight = by_peak(weight, peak(found[-1].scores(ids)), words.name)
+        if self._adaptive and not named and two and among.sum() >= ENOUGH:
+            weight = by_peak(weight, peak(found[-1].scores(ids)[among]), words.name)
         if weight.reasons:
             stage.note(f"alpha {weight.alpha:.2f}: {', '.join(weight.reasons)}")
         shares = dict(zip((leg.name for leg in self._legs), self._shares(weight), strict=True))
         return [shares[item.leg.name] for item in found]
 
     def _fuse(
-        self, query: QueryBundle, found: Sequence[Asked], ids: Sequence[str], weights: Sequence[float], stage: Stage
+        self, query: QueryBundle, found: Sequence[Asked], ids: Sequence[str], among: Among, weights: Sequence[float], stage: Stage
     ) -> Hits:
         if not ids:
             return [], []
-        fused = combine([self._normalised(query, item, ids, stage) for item in found], weights)
+        fused = combine([self._normalised(query, item, ids, among, stage) for item in found], weights)
         best = order(fused, [found[0].ranks.get(chunk_id, len(ids) + 1) for chunk_id in ids], ids)
         return [ids[index] for index in best], [float(fused[index]) for index in best]
 
-    def _normalised(self, query: QueryBundle, item: Asked, ids: Sequence[str], stage: Stage) -> NDArray[np.float64]:
-        """A leg's scores of the candidates (n,) such that those of different legs can be added."""
+    def _normalised(self, query: QueryBundle, item: Asked, ids: Sequence[str], among: Among, stage: Stage) -> NDArray[np.float64]:
+        """A leg's scores of the candidates (n,) such that those of different legs can be added.
+
+        The scale is that of the candidates `among` them which some leg has within `depth`: who asks for more hits, and so
+        for more candidates, gets more of the same.
+        """
         scores, floor = item.scores(ids), getattr(item.leg, "floor", None)
         if self._fusing.method == "rrf":
             return reciprocal_ranks(scores, self._fusing.rrf_k, floor)
@@ -148,10 +159,11 @@ class HybridRetriever(IdsRetriever):
             if bounds is not None:
                 return theoretical(scores, bounds)
             stage.degraded(f"{item.leg.name} does not know its bounds: its scores are mapped by the best and the worst found")
-            return minmax(scores, floor)
-        if self._fusing.normaliser == "minmax":
-            return minmax(scores, floor)
-        return distribution(scores) if self._fusing.normaliser == "distribution" else zscore(scores)
+        elif self._fusing.normaliser == "distribution":
+            return distribution(scores, scores[among])
+        elif self._fusing.normaliser == "zscore":
+            return zscore(scores, scores[among])
+        return minmax(scores, floor, scores[among])
 
 
 def _failed(asked: Sequence[Asked]) -> Exception:
