@@ -20,11 +20,11 @@ def picks(
     """The places in `ids` of the `k` that maximal marginal relevance picks, in that order, each with its marginal relevance.
 
     Each step takes the candidate with the highest (1 - diversity)·relevance - diversity·redundancy: relevance is its score,
-    mapped so that the best of `scores` is 1 and the worst 0 (1 for all where they differ by 1e-12 at most), redundancy the highest cosine with what was taken, at least 0.
-    That value, from 1 to -1, is the marginal relevance; it never rises from one pick to the next. Carbonell and Goldstein,
-    "The use of MMR, diversity-based reranking" (SIGIR 1998), where redundancy may be below 0. `diversity` is from 0 (the
-    order of the scores) to 1; an id without a vector, or with one that is not finite, is like no other. Ties go to the
-    earlier id.
+    mapped so that the best of `scores` is 1 and the worst 0 (1 for all where they differ by 1e-12 at most), redundancy the
+    highest cosine with what was taken, at least 0. That value, from 1 to -1, is the marginal relevance; it never rises from
+    one pick to the next. Carbonell and Goldstein, "The use of MMR, diversity-based reranking" (SIGIR 1998), where redundancy
+    may be below 0. `diversity` is from 0 (the order of the scores) to 1; an id without a vector, or with one that is not
+    finite, is like no other. Ties go to the earlier id.
     """
     if not ids:
         return []

@@ -24,26 +24,22 @@ from ragkit.components.protocols import (
     Counts,
     Drops,
     Entry,
-    EstimatesTime,
     Flushes,
     Hits,
     Leg,
     ListsEntries,
     ListsIds,
     Marks,
-    Prepares,
     Presents,
     ReturnsVectors,
-    Run,
-    ScoreCache,
     ScoresIds,
     SearchesIds,
-    Stage,
     TellsFilters,
     Tokenizer,
     Upserts,
     WeighsTerms,
 )
+from ragkit.components.stages import EstimatesTime, Prepares, Run, ScoreCache, Stage
 
 __all__ = [
     "AnswererSpec", "Bounded", "BoundsScores", "BuildContext", "ChunkerSpec", "CleanerSpec", "Component", "ConfigPath",

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ragkit.components.component import Spec
-from ragkit.components.protocols import Leg, Run, ScoreCache, Tokenizer, WeighsTerms
+from ragkit.components.protocols import Leg, Tokenizer, WeighsTerms
+from ragkit.components.stages import Run, ScoreCache
 
 if TYPE_CHECKING:
     from llama_index.core.base.embeddings.base import BaseEmbedding

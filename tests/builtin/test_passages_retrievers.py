@@ -349,7 +349,7 @@ SECTIONS = "\n\n".join(
     f"# {name}\n\n" + " ".join(map(sentence, TREES[start:end]))
     for name, start, end in [("North", 0, 1), ("East", 1, 3), ("South", 3, 9), ("West", 9, 18)]
 )
-"""The chunks under them, in groups of four: alder | birch cedar | dogwood … gorse, hazel ivy | juniper …, nutmeg …, rowan."""
+"""Sections of one chunk, two, six (from dogwood on) and nine (from juniper on)."""
 
 
 @pytest.fixture
@@ -364,12 +364,17 @@ def map_of_woods(world: World) -> World:
         ("birch cedar", ["birch cedar"]),
         ("birch", ["birch"]),  # half is not more than half
         ("elder birch fir dogwood", ["dogwood elder fir gorse", "birch"]),
+        ("hazel fir gorse", ["fir gorse hazel ivy"]),
+        ("ivy hazel gorse", ["fir gorse hazel ivy"]),  # there is none behind ivy
+        ("ivy hazel", ["ivy", "hazel"]),
         ("elder dogwood", ["elder", "dogwood"]),
+        ("elder gorse dogwood", ["dogwood elder fir gorse"]),
+        ("elder hazel dogwood", ["elder", "hazel", "dogwood"]),
+        ("alder", ["alder"]),
         ("alder birch", ["alder", "birch"]),
-        ("rowan", ["rowan"]),  # alone in its group
-        ("ivy hazel", ["hazel ivy"]),
-        ("gorse hazel", ["gorse", "hazel"]),  # neighbours with different parents
-        ("birch pine hazel oak ivy quince", ["birch", "nutmeg oak pine quince", "hazel ivy"]),
+        ("ivy juniper kapok", ["ivy", "juniper", "kapok"]),  # neighbours under different headings
+        ("fir dogwood elder gorse hazel ivy", ["dogwood elder fir gorse", "hazel", "ivy"]),
+        ("birch pine hazel oak ivy quince gorse", ["birch", "oak pine quince rowan", "fir gorse hazel ivy"]),
     ],
 )
 def test_a_parent_takes_the_place_of_most_of_its_chunks(map_of_woods: World, hits: str, expected: list[str]) -> None:
@@ -391,20 +396,22 @@ def test_a_parent_has_the_id_and_score_of_its_best_chunk(map_of_woods: World) ->
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"threshold": 0.8}, {"dogwood", "elder", "fir"}),
-        ({"threshold": 0}, {"dogwood elder fir gorse"}),
-        ({"threshold": 0, "most": 2}, {"dogwood elder", "fir gorse"}),
-        ({"most": 2}, {"dogwood elder", "fir"}),
-        ({"most": 64, "threshold": 0.4}, {"dogwood elder fir gorse hazel ivy"}),
+        ({"threshold": 0.8}, ["elder", "dogwood", "fir"]),
+        ({"threshold": 0}, ["dogwood elder fir gorse"]),
+        ({"threshold": 0, "most": 2}, ["dogwood elder", "fir gorse"]),
+        ({"most": 2}, ["dogwood elder", "fir"]),
+        ({"most": 5}, ["dogwood elder fir gorse hazel"]),
+        ({"most": 64, "threshold": 0.4}, ["dogwood elder fir gorse hazel ivy"]),
+        ({"most": 64}, ["elder", "dogwood", "fir"]),
     ],
 )
-def test_threshold_and_size_of_parents(map_of_woods: World, options: dict[str, Any], expected: set[str]) -> None:
-    assert set(trees(map_of_woods.search(merging(**options), "dogwood elder fir", k=5))) == expected
+def test_threshold_and_size_of_parents(map_of_woods: World, options: dict[str, Any], expected: list[str]) -> None:
+    assert trees(map_of_woods.found(merging("given", **options), "elder", "dogwood", "fir", k=5)) == expected
 
 
 def test_one_chunk_of_four_is_enough_for_a_low_threshold(map_of_woods: World) -> None:
-    assert trees(map_of_woods.search(merging(threshold=0.2), "fir")) == ["dogwood elder fir gorse"]
-    assert trees(map_of_woods.search(merging(threshold=0.25), "fir")) == ["fir"]
+    assert trees(map_of_woods.search(merging(threshold=0.2), "elder")) == ["elder fir gorse hazel"]
+    assert trees(map_of_woods.search(merging(threshold=0.25), "elder")) == ["elder"]
 
 
 def test_so_many_hits_are_looked_at(map_of_woods: World) -> None:
@@ -423,21 +430,11 @@ def test_a_parent_keeps_to_the_filter(world: World) -> None:
     assert trees(world.search(merging(), "elder fir gorse", filters="page = 2")) == ["dogwood elder fir"]
 
 
-def test_a_long_section_is_cut_from_its_beginning(world: World) -> None:
-    names = [f"{tree}{n}" for n in range(20) for tree in TREES]
-    world.ingest([document(" ".join(map(sentence, names)))])
-    for at in (0, 20, 200, 356):
-        found = world.search(merging(), " ".join(names[at : at + 3]))
-        assert [hit.text for hit in found.hits] == [" ".join(map(sentence, names[at : at + 4]))]
-        found = world.search(merging(), " ".join(names[at + 2 : at + 5]))
-        assert len(found.hits) == min(3, 358 - at)
-
-
-def test_a_section_that_begins_too_far_away_has_no_parents(wood: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ragkit.builtin.passages.merging._REACH", (2, 6))
-    found = wood.search(merging(), "alder birch cedar juniper kapok larch", k=9)
-    assert sorted(trees(found)) == ["alder birch cedar dogwood", "juniper", "kapok", "larch"]
-    assert "3 hits stand more than 6 chunks into their section and have no parent" in stage(found, "auto_merging").detail
+def test_equal_headings_apart_are_two_sections(world: World) -> None:
+    world.ingest(
+        [document(f"# A\n\n{WOOD[: len(sentence('alder'))]}\n\n# B\n\n{sentence('teak')}\n\n# A\n\n{sentence('birch')}")]
+    )
+    assert trees(world.found(merging("given"), "alder", "birch")) == ["alder", "birch"]
 
 
 def test_the_chunker_s_own_parents_count(tmp_path: Path) -> None:

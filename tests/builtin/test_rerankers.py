@@ -114,6 +114,13 @@ def test_a_hit_without_a_score_makes_the_ranks_count(bench: Bench, use: str, sco
     assert [item.score for item in found] == pytest.approx([1, 1 / 4, 0])  # 1, 1/2, 1/3 from worst to best
 
 
+@pytest.mark.parametrize("dates", [["2024-01-01", None], [None, None]])
+def test_without_a_question_there_is_no_trace_to_tell(bench: Bench, dates: list[str | None]) -> None:
+    bench.lay(*hits(0.9, 0.8), date=dates)
+    bench.context.run = None
+    assert names(recency(bench).postprocess_nodes(bench.nodes)) == "n0 n1"
+
+
 # mmr
 
 

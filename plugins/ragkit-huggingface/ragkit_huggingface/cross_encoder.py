@@ -95,7 +95,7 @@ class CrossEncoderReranker(BaseNodePostprocessor):
             return {}
         scores = dict(zip(texts, self._judge.scores(question, texts), strict=True))
         sound = {text: score for text, score in scores.items() if math.isfinite(score)}
-        if sound:
+        if self._cache and sound:
             self._context.scores.put(self._judge.key, question, sound)
         if len(sound) < len(scores):
             raise ComponentError(

@@ -43,7 +43,7 @@ class AutoMergingOptions(Options):
     threshold: float = runtime(
         0.5, ge=0, lt=1, description="which share of a parent's chunks has to be exceeded by those that were found"
     )
-    most: int = runtime(4, ge=2, le=64, description="into parents of how many chunks a section is cut that is longer")
+    most: int = runtime(4, ge=2, le=64, description="how many chunks of a section are its parent where it has more")
     fetch: int | None = runtime(
         None, ge=1, le=1_000, description="how many hits are looked at; none means three times what is wanted, up to 100"
     )

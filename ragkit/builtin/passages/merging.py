@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.schema import NodeWithScore
@@ -15,18 +15,20 @@ if TYPE_CHECKING:
     from llama_index.core.schema import BaseNode
 
 _MOST_FETCHED = 100
-_REACH = (16, 128, 1_024)
-"""How far back the beginning of a section is looked for; a chunk beyond the last of these is not merged."""
 _CHILDREN = 64
-"""How many children of a parent are looked for behind a hit."""
+"""How many children of a parent are looked for on each side of a hit."""
+
+Run = tuple[str, ...]
+"""The ids of chunks that follow each other in a document, in reading order."""
 
 
 class AutoMergingRetriever(PassageRetriever):
     """Looks at the best `fetch` hits of `inner`, and puts a parent where more than `threshold` of its chunks are among them.
 
     The passage has the id of its best chunk and the highest score of those that were found. A chunk's parent is what the
-    chunker calls so; else up to `most` neighbouring chunks under one heading, counted from the first under it. Parents of
-    one chunk are no parents. `fetch` None means three times what is wanted, up to 100.
+    chunker calls so; else its section, the neighbouring chunks under the same heading; of a section of more than `most`
+    chunks, that many, beginning with one that was found. A parent of one chunk is none. `fetch` None means three times what
+    is wanted, up to 100.
     """
 
     def __init__(
@@ -41,87 +43,66 @@ class AutoMergingRetriever(PassageRetriever):
         return [max(k, self._fetch or min(3 * k, _MOST_FETCHED))]
 
     def _passages(self, found: Sequence[Passage], k: int, satisfies: Satisfies) -> tuple[list[Passage], str]:
-        parents = Parents(self._context, self._most, satisfies)
-        merged, hits, chosen = list(found), 0, self._chosen(found, parents)
-        for parent in chosen:
+        ids = {chunk_id for item in found for chunk_id in item.core}
+        merged, hits = list(found), 0
+        parents = chosen(self._parents(found, satisfies), ids, self._threshold)
+        for parent in parents:
             before = len(merged)
             merged = with_parent(merged, parent)
             hits += before - len(merged) + 1
-        told = [f"{hits} hits were merged into {len(chosen)} parents"] if chosen else []
-        if parents.far:
-            told.append(f"{parents.far} hits stand more than {_REACH[-1]:,} chunks into their section and have no parent")
-        return merged[:k], "; ".join(told)
+        return merged[:k], f"{hits} hits were merged into {len(parents)} parents" if parents else ""
 
-    def _chosen(self, found: Sequence[Passage], parents: Parents) -> list[tuple[str, ...]]:
-        """The chunks of each parent of which enough were found."""
+    def _parents(self, found: Sequence[Passage], satisfies: Satisfies) -> list[Run]:
+        """The parent of every chunk that was found, in reading order; of those alone in their document only if one is enough."""
         documents = Counter(item.hit.node.ref_doc_id for item in found for _ in item.core)
-        alone = self._threshold * self._most < 1  # one chunk may be enough
-        counts: Counter[tuple[str, ...]] = Counter()
-        for item in found:
-            if alone or documents[item.hit.node.ref_doc_id] > 1:
-                counts.update(parents.of(chunk_id) for chunk_id in item.core)
-        return [parent for parent, count in counts.items() if len(parent) > 1 and count / len(parent) > self._threshold]
+        enough = 1 if self._threshold * self._most < 1 else 2
+        placed = [
+            (str(document), *self._parent(chunk_id, satisfies))
+            for item in found
+            if documents[document := item.hit.node.ref_doc_id] >= enough
+            for chunk_id in item.core
+        ]
+        return [parent for *_, parent in sorted(placed, key=lambda one: one[:2])]
 
+    def _parent(self, chunk_id: str, satisfies: Satisfies) -> tuple[int, Run]:
+        """Where the chunk begins in its document, and its parent; an empty one where the chunk was deleted meanwhile."""
+        parent = self._context.parent(chunk_id)
+        reach = self._most - 1 if parent is None else _CHILDREN
+        near = self._context.neighbours(chunk_id, reach, reach)
+        at = next((place for place, node in enumerate(near) if node.node_id == chunk_id), None)
+        if at is None:
+            return 0, ()
 
-class Parents:
-    """Which chunks have the same parent, in reading order. `far` counts those whose section begins too far away."""
-
-    def __init__(self, context: BuildContext, most: int, satisfies: Satisfies) -> None:
-        self._context = context
-        self._most = most
-        self._satisfies = satisfies
-        self._known: dict[str, tuple[str, ...]] = {}
-        self.far = 0
-
-    def of(self, chunk_id: str) -> tuple[str, ...]:
-        """The chunks with the parent of this one; none where that is not known."""
-        if chunk_id not in self._known:
-            parent = self._context.parent(chunk_id)
+        def fits(node: BaseNode) -> bool:
             if parent is None:
-                self._learn_section(chunk_id)
+                alike = node.metadata.get("heading") == near[at].metadata.get("heading")
             else:
-                children, _ = self._run(chunk_id, _CHILDREN, lambda own, other: self._has_parent(other, parent.node_id))
-                self._learn([children])
-        return self._known.get(chunk_id, ())
+                other = self._context.parent(node.node_id)
+                alike = other is not None and other.node_id == parent.node_id
+            return alike and satisfies(node.metadata)
 
-    def _learn_section(self, chunk_id: str) -> None:
-        """The groups of the section up to that of the chunk; what comes behind is not known to be whole."""
-        section, at = self._run(chunk_id, self._most - 1, _heading_is_the_same)
-        last = at - at % self._most
-        self._learn(section[start : start + self._most] for start in range(0, last + 1, self._most))
-
-    def _learn(self, groups: Iterable[Sequence[str]]) -> None:
-        for group in groups:
-            self._known.update(dict.fromkeys(group, tuple(group)))
-
-    def _run(self, chunk_id: str, behind: int, alike: Callable[[BaseNode, BaseNode], bool]) -> tuple[list[str], int]:
-        """The consecutive chunks that are like this one and satisfy the filter, up to `behind` behind it; and its place there.
-
-        Nothing where the first of them is too far away.
-        """
-        for reach in _REACH:
-            near = self._context.neighbours(chunk_id, reach, behind)
-            at = next((place for place, node in enumerate(near) if node.node_id == chunk_id), None)
-            if at is None:  # deleted meanwhile
-                return [], 0
-            fits = [alike(near[at], node) and self._satisfies(node.metadata) for node in near]
-            first = next((place for place in range(at, 0, -1) if not fits[place - 1]), 0)
-            end = next((place for place in range(at + 1, len(near)) if not fits[place]), len(near))
-            if first > 0 or at < reach:
-                return [node.node_id for node in near[first:end]], at - first
-        self.far += 1
-        return [], 0
-
-    def _has_parent(self, node: BaseNode, parent_id: str) -> bool:
-        parent = self._context.parent(node.node_id)
-        return parent is not None and parent.node_id == parent_id
+        first = next((place for place in range(at, 0, -1) if not fits(near[place - 1])), 0)
+        end = next((place for place in range(at + 1, len(near)) if not fits(near[place])), len(near))
+        if parent is None:
+            end = min(end, at + self._most)
+            first = max(first, min(at, end - self._most))
+        begins = getattr(near[at], "start_char_idx", None)
+        return begins or 0, tuple(node.node_id for node in near[first:end])
 
 
-def _heading_is_the_same(one: BaseNode, other: BaseNode) -> bool:
-    return bool(one.metadata.get("heading") == other.metadata.get("heading"))
+def chosen(parents: Sequence[Run], found: Set[str], threshold: float) -> list[Run]:
+    """The parents of several chunks of which more than the share `threshold` was found; of two that overlap, the first."""
+    taken: set[str] = set()
+    enough = []
+    for parent in parents:
+        count = sum(chunk_id in found for chunk_id in parent)
+        if len(parent) > 1 and count / len(parent) > threshold and taken.isdisjoint(parent):
+            taken.update(parent)
+            enough.append(parent)
+    return enough
 
 
-def with_parent(passages: Sequence[Passage], parent: tuple[str, ...]) -> list[Passage]:
+def with_parent(passages: Sequence[Passage], parent: Run) -> list[Passage]:
     """The passages with that of these chunks in place of the best that has one of them, and without the others that do."""
     inside = set(parent)
     places = [place for place, item in enumerate(passages) if inside.intersection(item.ids)]
@@ -137,7 +118,7 @@ def with_parent(passages: Sequence[Passage], parent: tuple[str, ...]) -> list[Pa
     return [*rest[: places[0]], passage, *rest[places[0] :]]
 
 
-def together(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+def together(one: Run, other: Run) -> Run:
     """Two runs of consecutive ids that overlap, as one."""
     first, second = (one, other) if other[0] in one else (other, one)
     if second[0] not in first:
