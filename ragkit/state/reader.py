@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, select
 
 from ragkit.state.hashing import id_bytes, id_text
 from ragkit.state.ledger import Ledger
@@ -28,14 +28,17 @@ class Reader:
         self._ledger = ledger
         self._alive = (chunks.c.chunking == generation.chunking) & ~chunks.c.deleted
         self.generation = generation.id
+        # made once: to put a statement together takes as long as to ask it
+        these = chunks.c.id.in_(bindparam("ids", expanding=True))
+        self._keys = select(chunks.c.id, chunks.c.key).where(these, self._alive)
+        self._records = self._select(these)
 
     def alive(self, ids: Sequence[str]) -> dict[str, int]:
         """The row keys of those of `ids` that are neither tombstoned nor unknown."""
         found: dict[str, int] = {}
         with self._ledger.read() as connection:
             for batch in _batches(_bytes(ids)):
-                query = select(chunks.c.id, chunks.c.key).where(chunks.c.id.in_(batch), self._alive)
-                found.update((id_text(row[0]), row[1]) for row in connection.execute(query))
+                found.update((id_text(raw), key) for raw, key in connection.execute(self._keys, {"ids": batch}).all())
         return found
 
     def chunks(self, ids: Sequence[str]) -> list[ChunkRecord]:
@@ -43,7 +46,7 @@ class Reader:
         found: dict[str, ChunkRecord] = {}
         with self._ledger.read() as connection:
             for batch in _batches(_bytes(ids)):
-                records = map(_record, connection.execute(self._select(chunks.c.id.in_(batch))))
+                records = map(_record, connection.execute(self._records, {"ids": batch}).all())
                 found.update((record.id, record) for record in records)
         return [found[item] for item in ids if item in found]
 

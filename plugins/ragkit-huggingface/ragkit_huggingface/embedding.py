@@ -44,7 +44,7 @@ class LocalEmbedding(HuggingFaceEmbedding):
         """What `encode` does for one text, without what it does for batches: for a question, a tenth of the time."""
         model = self._model
         with torch.inference_mode():
-            features = model.preprocess([text], prompt=model.prompts.get(prompt_name) or None)
+            features = model.preprocess([text], prompt=model.prompts.get(prompt_name or "") or None)
             vector = model(batch_to_device(features, model.device))["sentence_embedding"][0].float()
             if self.normalize:
                 vector = torch.nn.functional.normalize(vector, dim=0)

@@ -130,7 +130,7 @@ class Judge:
         files = self._found()
         try:
             with quiet():
-                model = CrossEncoder(
+                model: CrossEncoder = CrossEncoder(
                     str(files.folder),
                     device=self._options.device,
                     max_length=files.max_length,

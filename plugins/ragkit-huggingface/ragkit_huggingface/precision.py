@@ -48,7 +48,7 @@ def agreement(model: SentenceTransformer, other: SentenceTransformer) -> float:
 def _has_bfloat16(device: torch.device) -> bool:
     """Whether products of bfloat16 are fast there: AVX512-BF16 or AMX, or a GPU that has them."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return device.type == "cpu" and any(check() for check in checks if check is not None)
 
