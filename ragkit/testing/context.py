@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragkit.components import Hits, Leg, ScoreCache, Spec, Tokenizer, WeighsTerms
 from ragkit.errors import ComponentError
+from ragkit.filters import joined
 from ragkit.words import PlainTerms, WordTokenizer
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from llama_index.core.llms import LLM
     from llama_index.core.schema import BaseNode, QueryBundle
     from llama_index.core.vector_stores.types import MetadataFilters
+
+_RUN = "ragkit_test_run"
+"""Where a rephrased question keeps its run."""
 
 
 @dataclass
@@ -29,6 +33,7 @@ class FakeStage:
     extra: dict[str, float] = field(default_factory=dict)
     status: str = "ok"
     detail: str = ""
+    closed: bool = False
 
     def hits(self, ids: Sequence[str], scores: Sequence[float]) -> None:
         self.found = (list(ids), list(scores))
@@ -48,26 +53,36 @@ class FakeStage:
 
 @dataclass
 class FakeRun:
-    """A run that keeps its stages in `stages`."""
+    """A run that keeps its stages in `stages`. With a `label`, which `rephrase` gives, they are called `label.name`."""
 
     top_k: int = 5
     filters: MetadataFilters | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     stages: list[FakeStage] = field(default_factory=list)
     here: FakeStage = field(default_factory=lambda: FakeStage("here"))
+    label: str = ""
 
     def score_of(self, stage: str, chunk_id: str) -> float | None:
         known: dict[str, float] = {}
         for one in self.stages:
-            if one.name == stage:
+            if one.name == self._named(stage):
                 known |= one.extra | dict(zip(*one.found, strict=True))
         return known.get(chunk_id)
 
     @contextmanager
     def stage(self, name: str, entered: int = 0) -> Iterator[FakeStage]:
-        stage = FakeStage(name, entered)
+        stage = FakeStage(self._named(name), entered)
         self.stages.append(stage)
-        yield stage
+        try:
+            yield stage
+        except BaseException as error:
+            stage.degraded(f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            stage.closed = True
+
+    def _named(self, stage: str) -> str:
+        return f"{self.label}.{stage}" if self.label else stage
 
 
 @dataclass
@@ -117,7 +132,10 @@ class _NamedLeg:
 
 @dataclass
 class FakeContext:
-    """A `BuildContext`. `chunks` are the live chunks, those of a document in reading order; `run_` answers every `run`."""
+    """A `BuildContext`. `chunks` are the live chunks, those of a document in reading order.
+
+    `run_` answers `run`, for a rephrased question with its own filters and label; the stages of both are the same list.
+    """
 
     folder: Path
     collection: str
@@ -145,7 +163,8 @@ class FakeContext:
         return _NamedLeg(retriever, name) if isinstance(retriever, Leg) else _NodesLeg(retriever, name)
 
     def run(self, query: QueryBundle) -> FakeRun:
-        return self.run_
+        run: FakeRun = vars(query).get(_RUN, self.run_)
+        return run
 
     def rephrase(
         self,
@@ -158,7 +177,11 @@ class FakeContext:
     ) -> QueryBundle:
         from llama_index.core.schema import QueryBundle
 
-        return QueryBundle(query_str=text, custom_embedding_strs=list(embed) or None)
+        run = self.run(query)
+        label = ".".join(filter(None, (run.label, label)))
+        other = QueryBundle(query_str=text, custom_embedding_strs=list(embed) or None)
+        vars(other)[_RUN] = replace(run, filters=joined(run.filters, filters), label=label)
+        return other
 
     def hydrate(self, ids: Sequence[str], scores: Sequence[float] | None = None) -> list[Any]:
         from llama_index.core.schema import NodeWithScore

@@ -21,6 +21,7 @@ pytest.register_assert_rewrite(
             "concurrency",
             "content",
             "filtering",
+            "finding",
             "keeping",
             "keywords",
             "rerankers",
