@@ -87,6 +87,8 @@ def known_hits(
 def refused(reader: Reader, ids: Sequence[str], filters: MetadataFilters | None) -> dict[str, str]:
     """Those of `ids` that are no hits, with the reason: `deleted` (or never known), or `filter`."""
     if filters is None:
+        if reader.all_alive(ids):
+            return {}
         alive = reader.alive(ids)
         return {item: "deleted" for item in ids if item not in alive}
     satisfies = matcher(filters)

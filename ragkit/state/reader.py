@@ -31,6 +31,7 @@ class Reader:
         # made once: to put a statement together takes as long as to ask it
         these = chunks.c.id.in_(bindparam("ids", expanding=True))
         self._keys = select(chunks.c.id, chunks.c.key).where(these, self._alive)
+        self._count_of = select(func.count()).select_from(chunks).where(these, self._alive)
         self._records = self._select(these)
 
     def alive(self, ids: Sequence[str]) -> dict[str, int]:
@@ -40,6 +41,14 @@ class Reader:
             for batch in _batches(_bytes(ids)):
                 found.update((id_text(raw), key) for raw, key in connection.execute(self._keys, {"ids": batch}).all())
         return found
+
+    def all_alive(self, ids: Sequence[str]) -> bool:
+        """Whether none of `ids`, which are distinct, is tombstoned or unknown; quicker than `alive` tells which."""
+        count, raw = 0, _bytes(ids)
+        with self._ledger.read() as connection:
+            for batch in _batches(raw):
+                count += connection.execute(self._count_of, {"ids": batch}).scalar_one()
+        return count == len(ids)
 
     def chunks(self, ids: Sequence[str]) -> list[ChunkRecord]:
         """The chunks in the order of `ids`; tombstoned and unknown ones are left out."""

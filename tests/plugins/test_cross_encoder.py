@@ -113,6 +113,14 @@ def test_batches_change_no_score(make: Callable[..., CrossEncoderReranker]) -> N
     assert (batches, set(singles)) == ([32, 24], {1})
 
 
+def test_a_batch_holds_texts_of_like_length(make: Callable[..., CrossEncoderReranker]) -> None:
+    reranker = make(cache=False, batch_size=2)
+    widths: list[int] = []
+    reranker._judge.load().register_forward_pre_hook(lambda _, inputs: widths.append(inputs[0]["input_ids"].shape[1]))
+    scores(reranker, ["a", "b " * 40, "c", "d " * 40], question="q")
+    assert widths == [44, 5], "question, text and three special tokens"
+
+
 def test_equal_texts_are_read_once_and_keep_their_order(make: Callable[..., CrossEncoderReranker]) -> None:
     reranker = make()
     with counted(reranker) as batches:
@@ -291,19 +299,29 @@ def test_an_estimate_and_the_scores_ask_the_cache_once(make: Callable[..., Cross
 def test_threads_share_one_model(make: Callable[..., CrossEncoderReranker], monkeypatch: pytest.MonkeyPatch) -> None:
     import sentence_transformers
 
-    loaded = []
-    real = sentence_transformers.CrossEncoder
+    loaded, busy, at_once = [], threading.Lock(), []
 
-    def load(*arguments: Any, **more: Any) -> Any:
-        loaded.append(1)
-        return real(*arguments, **more)
+    class Watched(sentence_transformers.CrossEncoder):
+        def __init__(self, *arguments: Any, **more: Any) -> None:
+            loaded.append(1)
+            super().__init__(*arguments, **more)
 
-    monkeypatch.setattr(sentence_transformers, "CrossEncoder", load)
+        def predict(self, *arguments: Any, **more: Any) -> Any:
+            alone = busy.acquire(blocking=False)
+            at_once.append(not alone)
+            try:
+                return super().predict(*arguments, **more)
+            finally:
+                if alone:
+                    busy.release()
+
+    monkeypatch.setattr(sentence_transformers, "CrossEncoder", Watched)
     questions = [f"question {number} " * (number % 7 + 1) for number in range(64)]
     reranker = make(cache=False, batch_size=2)
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda question: scores(reranker, question=question), questions))
     assert len(loaded) == 1
+    assert not any(at_once), "one batch is in the model at a time"
     single = make(cache=False)
     for question, mine in zip(questions[::9], found[::9], strict=True):
         assert mine == pytest.approx(scores(single, question=question), abs=1e-5)

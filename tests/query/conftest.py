@@ -68,6 +68,9 @@ class MemoryReader:
     def alive(self, ids: Sequence[str]) -> dict[str, int]:
         return {item: self.records[item].key for item in ids if item in self.records and item not in self.deleted}
 
+    def all_alive(self, ids: Sequence[str]) -> bool:
+        return len(self.alive(ids)) == len(ids)
+
     def chunks(self, ids: Sequence[str]) -> list[ChunkRecord]:
         return [self.records[item] for item in self.alive(ids)]
 

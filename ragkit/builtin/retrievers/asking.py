@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,16 +65,21 @@ class Asked:
 
     def scores(self, ids: Sequence[str]) -> NDArray[np.float64]:
         """The scores of the candidates (n,), the lowest for those that it could not score."""
-        known = self._completed | self._found
-        return fill(np.array([known.get(chunk_id, math.nan) for chunk_id in ids], dtype=np.float64))
+        known, unknown = self._known, math.nan
+        return fill(np.array([known.get(chunk_id, unknown) for chunk_id in ids], dtype=np.float64))
+
+    @cached_property
+    def _known(self) -> dict[str, float]:
+        """All scores; asked for when every leg is done."""
+        return self._completed | self._found
 
     def problems(self, ids: Sequence[str]) -> list[str]:
         """In sentences, what it did not do for the candidates."""
         if self.error is not None:
             return [f"{self.leg.name} failed and is left out ({one_line(self.error)})"]
         told = [] if self._found else [f"{self.leg.name} found nothing"]
-        known = self._completed | self._found
-        missing = sum(math.isnan(known.get(chunk_id, math.nan)) for chunk_id in ids)
+        known, unknown = self._known, math.nan
+        missing = sum(math.isnan(known.get(chunk_id, unknown)) for chunk_id in ids)
         if missing and self._failure is not None:
             told.append(f"{self.leg.name} failed to score {missing} candidates ({one_line(self._failure)})")
         elif missing and self._silent:

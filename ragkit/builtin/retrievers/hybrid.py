@@ -88,9 +88,7 @@ class HybridRetriever(IdsRetriever):
             for item in asked:
                 for problem in item.problems(ids):
                     stage.degraded(problem)
-            among = np.array(
-                [any(item.ranks.get(one, self._depth + 1) <= self._depth for item in found) for one in ids], dtype=bool
-            )
+            among = self._among(found, ids)
             ranked, scores = self._fuse(query, found, ids, among, self._moved(weight, found, ids, among, run, stage), stage)
             stage.hits(ranked[:k], scores[:k])
         return ranked[:k], scores[:k]
@@ -121,6 +119,13 @@ class HybridRetriever(IdsRetriever):
         """The weight of each leg."""
         others = len(self._legs) - 1
         return [weight.alpha, *[(1 - weight.alpha) / others] * others]
+
+    def _among(self, found: Sequence[Asked], ids: Sequence[str]) -> Among:
+        """Which of the candidates some leg has within `depth`."""
+        if all(len(item.ranks) <= self._depth for item in found):
+            return np.ones(len(ids), dtype=bool)
+        near = {chunk_id for item in found for chunk_id, rank in item.ranks.items() if rank <= self._depth}
+        return np.array([chunk_id in near for chunk_id in ids], dtype=bool)
 
     def _moved(
         self, weight: Weight, found: Sequence[Asked], ids: Sequence[str], among: Among, run: Run, stage: Stage
