@@ -45,6 +45,9 @@ class LocalEmbedding(HuggingFaceEmbedding):
         model = self._model
         with torch.inference_mode():
             features = model.preprocess([text], prompt=model.prompts.get(prompt_name or "") or None)
+            mask = features.get("attention_mask")
+            if mask is not None and bool(mask.all()):  # one text has no padding to hide
+                del features["attention_mask"]
             vector = model(batch_to_device(features, model.device))["sentence_embedding"][0].float()
             if self.normalize:
                 vector = torch.nn.functional.normalize(vector, dim=0)
