@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragkit.components import Hits, Leg, ScoreCache, Spec, Tokenizer, WeighsTerms
 from ragkit.errors import ComponentError
-from ragkit.filters import joined
 from ragkit.words import PlainTerms, WordTokenizer
 
 if TYPE_CHECKING:
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from llama_index.core.llms import LLM
     from llama_index.core.schema import BaseNode, QueryBundle
     from llama_index.core.vector_stores.types import MetadataFilters
-
-_RUN = "ragkit_test_run"
-"""Where a rephrased question keeps its run."""
 
 
 @dataclass
@@ -33,7 +29,6 @@ class FakeStage:
     extra: dict[str, float] = field(default_factory=dict)
     status: str = "ok"
     detail: str = ""
-    closed: bool = False
 
     def hits(self, ids: Sequence[str], scores: Sequence[float]) -> None:
         self.found = (list(ids), list(scores))
@@ -53,36 +48,26 @@ class FakeStage:
 
 @dataclass
 class FakeRun:
-    """A run that keeps its stages in `stages`. With a `label`, which `rephrase` gives, they are called `label.name`."""
+    """A run that keeps its stages in `stages`."""
 
     top_k: int = 5
     filters: MetadataFilters | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     stages: list[FakeStage] = field(default_factory=list)
     here: FakeStage = field(default_factory=lambda: FakeStage("here"))
-    label: str = ""
 
     def score_of(self, stage: str, chunk_id: str) -> float | None:
         known: dict[str, float] = {}
         for one in self.stages:
-            if one.name == self._named(stage):
+            if one.name == stage:
                 known |= one.extra | dict(zip(*one.found, strict=True))
         return known.get(chunk_id)
 
     @contextmanager
     def stage(self, name: str, entered: int = 0) -> Iterator[FakeStage]:
-        stage = FakeStage(self._named(name), entered)
+        stage = FakeStage(name, entered)
         self.stages.append(stage)
-        try:
-            yield stage
-        except BaseException as error:
-            stage.degraded(f"{type(error).__name__}: {error}")
-            raise
-        finally:
-            stage.closed = True
-
-    def _named(self, stage: str) -> str:
-        return f"{self.label}.{stage}" if self.label else stage
+        yield stage
 
 
 @dataclass
@@ -132,10 +117,7 @@ class _NamedLeg:
 
 @dataclass
 class FakeContext:
-    """A `BuildContext`. `chunks` are the live chunks, those of a document in reading order.
-
-    `run_` answers `run`, for a rephrased question with its own filters and label; the stages of both are the same list.
-    """
+    """A `BuildContext`. `chunks` are the live chunks, those of a document in reading order; `run_` answers every `run`."""
 
     folder: Path
     collection: str
@@ -163,8 +145,7 @@ class FakeContext:
         return _NamedLeg(retriever, name) if isinstance(retriever, Leg) else _NodesLeg(retriever, name)
 
     def run(self, query: QueryBundle) -> FakeRun:
-        run: FakeRun = vars(query).get(_RUN, self.run_)
-        return run
+        return self.run_
 
     def rephrase(
         self,
@@ -177,11 +158,7 @@ class FakeContext:
     ) -> QueryBundle:
         from llama_index.core.schema import QueryBundle
 
-        run = self.run(query)
-        label = ".".join(filter(None, (run.label, label)))
-        other = QueryBundle(query_str=text, custom_embedding_strs=list(embed) or None)
-        vars(other)[_RUN] = replace(run, filters=joined(run.filters, filters), label=label)
-        return other
+        return QueryBundle(query_str=text, custom_embedding_strs=list(embed) or None)
 
     def hydrate(self, ids: Sequence[str], scores: Sequence[float] | None = None) -> list[Any]:
         from llama_index.core.schema import NodeWithScore

@@ -21,7 +21,6 @@ pytest.register_assert_rewrite(
             "concurrency",
             "content",
             "filtering",
-            "finding",
             "keeping",
             "keywords",
             "rerankers",

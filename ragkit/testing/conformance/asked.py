@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from ragkit.components import Component
+from ragkit.components import Component, Leg
 from ragkit.testing.conformance.claims import Claims, prepare
 from ragkit.testing.conformance.corpus import chunks
 from ragkit.testing.context import FakeContext, FakeRun, build_context
-from ragkit.testing.legs import MemoryLeg, memory_legs
+from ragkit.testing.legs import memory_legs
 from ragkit.testing.models import FakeEmbedding
 
 if TYPE_CHECKING:
@@ -67,7 +67,6 @@ class Maker:
         self.options = options
         self.llm = llm
         self.folder = folder
-        self.legs: Mapping[str, MemoryLeg] = {}
         self.context: FakeContext | None = None
 
     def __call__(
@@ -82,10 +81,8 @@ class Maker:
         """The component; with `again`, in the context of the last one, as another run of the program has it."""
         if not again or self.context is None:
             embedding = FakeEmbedding()
-            self.legs = memory_legs(nodes, embedding)
-            self.context = build_context(self.folder, chunks=nodes, embedding=embedding, llm=self.llm, legs=self.legs)
-            for leg in self.legs.values():
-                leg.context = self.context
+            legs: dict[str, Leg] = memory_legs(nodes, embedding)
+            self.context = build_context(self.folder, chunks=nodes, embedding=embedding, llm=self.llm, legs=legs)
         self.context.run_ = FakeRun(top_k=top_k, filters=filters)
         given = self.component.options.model_validate({**self.options, **options})
         return self.component.build(given, self.context)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ragkit.components import Component
-from ragkit.filters import OPERATORS, operators
+from ragkit.filters import OPERATORS
 
 METRICS = ("cosine", "dot", "l2")
 PROCESSES = ("one", "many_readers", "server")
@@ -51,7 +51,7 @@ class Claims:
             stores_text=bool(said.get("stores_text", False)),
             incremental=bool(said.get("incremental", True)),
             asynchronous=bool(said.get("async", False)),
-            heeds_filters=said.get("filters") not in (False, [], ()),
+            heeds_filters=said.get("filters") is not False,
         )
 
     @property
@@ -68,10 +68,6 @@ class Claims:
     def filters(self) -> bool:
         """Whether a filter for equality can tell chunks apart."""
         return "==" in self.operators
-
-    def takes(self, wanted: Any) -> bool:
-        """Whether a retriever heeds these filters: it may declare the operators that it knows; without that, all of them."""
-        return self.heeds_filters and (not self.operators or operators(wanted) <= set(self.operators))
 
     @property
     def many_processes(self) -> bool:
