@@ -4,11 +4,12 @@
     python tests/benchmarks/fusion.py --data ../shared/data --work /tmp/fusion --collection squad_v1_dev
     python tests/benchmarks/fusion.py --data ../shared/data --documents 200 --questions 50        # does it run?
 
-Both sides have the same model, Chroma embedded and BM25 (bm25s), 100 candidates per leg and weights of 0.6 and 0.4. LlamaIndex:
-`SentenceSplitter(256, 25)`, `HuggingFaceEmbedding`, `VectorStoreIndex`, `BM25Retriever` with the English stemmer, relative score,
-one query. ragkit: the default YAML with the same Chroma, parameters included. Of SQuAD the questions about the second half of its articles are
-asked, of which no default was chosen. nDCG@10 comes from 50 hits; latency is that of 10 hits, the two sides asked in turn, every
-question embedded anew. `--work` keeps both indexes for the next run.
+Both sides have the same model, Chroma embedded and BM25 (bm25s), 100 candidates per leg and weights of 0.6 and 0.4.
+LlamaIndex: `SentenceSplitter(256, 25)`, `HuggingFaceEmbedding`, `VectorStoreIndex`, `BM25Retriever` with the English
+stemmer, relative score, one query. ragkit: the default YAML with the same Chroma, parameters included. Of SQuAD the
+questions about the second half of its articles are asked, of which no default was chosen. nDCG@10 comes from 50 hits;
+latency is that of 10 hits, the two sides asked in turn, every question embedded anew. `--work` keeps both indexes for
+the next run.
 """
 
 from __future__ import annotations
