@@ -156,8 +156,11 @@ class Generations:
         return GenerationRecord(number, row["chunking"], pair["vector"], pair["keyword"], number == _live(connection))
 
 
+_LIVE = select(meta.c.value).where(meta.c.key == "live")
+
+
 def _live(connection: Connection) -> int:
-    return int(connection.execute(select(meta.c.value).where(meta.c.key == "live")).scalar() or 0)
+    return int(connection.execute(_LIVE).scalar() or 0)
 
 
 def _view(row: RowMapping) -> ViewRecord:

@@ -8,8 +8,9 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Row, Select, func, select
 
+from ragkit.state.among import among, joined
 from ragkit.state.hashing import id_bytes, id_text
 from ragkit.state.ledger import Ledger
 from ragkit.state.pending import embedded_input
@@ -29,44 +30,38 @@ class Reader:
         self._alive = (chunks.c.chunking == generation.chunking) & ~chunks.c.deleted
         self.generation = generation.id
         # made once: to put a statement together takes as long as to ask it
-        these = chunks.c.id.in_(bindparam("ids", expanding=True))
+        these = among(chunks.c.id)
         self._keys = select(chunks.c.id, chunks.c.key).where(these, self._alive)
+        self._inputs = select(chunks.c.id, chunks.c.lead, chunks.c.text).where(these, self._alive)
+        self._input_keys = select(chunks.c.id, chunks.c.input_hash).where(these, self._alive)
         self._count_of = select(func.count()).select_from(chunks).where(these, self._alive)
         self._records = self._select(these)
 
     def alive(self, ids: Sequence[str]) -> dict[str, int]:
         """The row keys of those of `ids` that are neither tombstoned nor unknown."""
-        found: dict[str, int] = {}
         with self._ledger.read() as connection:
-            for batch in _batches(_bytes(ids)):
-                found.update((id_text(raw), key) for raw, key in connection.execute(self._keys, {"ids": batch}).all())
-        return found
+            return {id_text(raw): key for raw, key in connection.execute(self._keys, _asked(ids)).all()}
 
     def all_alive(self, ids: Sequence[str]) -> bool:
         """Whether none of `ids`, which are distinct, is tombstoned or unknown; quicker than `alive` tells which."""
-        count, raw = 0, _bytes(ids)
         with self._ledger.read() as connection:
-            for batch in _batches(raw):
-                count += connection.execute(self._count_of, {"ids": batch}).scalar_one()
-        return count == len(ids)
+            return int(connection.execute(self._count_of, _asked(ids)).scalar_one()) == len(ids)
 
     def chunks(self, ids: Sequence[str]) -> list[ChunkRecord]:
         """The chunks in the order of `ids`; tombstoned and unknown ones are left out."""
-        found: dict[str, ChunkRecord] = {}
         with self._ledger.read() as connection:
-            for batch in _batches(_bytes(ids)):
-                records = map(_record, connection.execute(self._records, {"ids": batch}).all())
-                found.update((record.id, record) for record in records)
+            found = {record.id: record for record in map(_record, connection.execute(self._records, _asked(ids)).all())}
         return [found[item] for item in ids if item in found]
 
     def inputs(self, ids: Sequence[str]) -> dict[str, str]:
         """What was embedded of each of those of `ids` that are alive."""
-        found: dict[str, str] = {}
         with self._ledger.read() as connection:
-            for batch in _batches(_bytes(ids)):
-                query = select(chunks.c.id, chunks.c.lead, chunks.c.text).where(chunks.c.id.in_(batch), self._alive)
-                found.update((id_text(row.id), embedded_input(row.lead, row.text)) for row in connection.execute(query))
-        return found
+            return {id_text(raw): embedded_input(lead, text) for raw, lead, text in connection.execute(self._inputs, _asked(ids))}
+
+    def input_keys(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """Under which key the embedding cache has the vector of each of those of `ids` that are alive."""
+        with self._ledger.read() as connection:
+            return {id_text(raw): key for raw, key in connection.execute(self._input_keys, _asked(ids)).all()}
 
     def neighbours(self, chunk_id: str, before: int, after: int) -> list[ChunkRecord]:
         """The chunk with up to `before` and `after` chunks around it in its document, in reading order."""
@@ -169,11 +164,6 @@ def _document(row: Row[Any], *, text: bool = True) -> DocumentRecord:
     )  # fmt: skip
 
 
-def _bytes(ids: Sequence[str]) -> list[bytes]:
-    """Ids as the ledger keeps them; what is no UUID cannot be one of its chunks."""
-    return [raw for raw in map(id_bytes, ids) if raw is not None]
-
-
-def _batches(ids: list[bytes]) -> Iterator[list[bytes]]:
-    for start in range(0, len(ids), _BATCH):
-        yield ids[start : start + _BATCH]
+def _asked(ids: Sequence[str]) -> dict[str, bytes]:
+    """Ids as the statements take them; what is no UUID cannot be one of the ledger's chunks."""
+    return {"keys": joined(raw for raw in map(id_bytes, ids) if raw is not None)}

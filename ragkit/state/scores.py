@@ -25,6 +25,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    bindparam,
     delete,
     func,
     select,
@@ -33,11 +34,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError
 
+from ragkit.state.among import among, joined
 from ragkit.state.hashing import digest
 from ragkit.state.ledger import open_sqlite
 
 _TABLES = MetaData()
-_BATCH = 500
 _DAY_S = 86_400
 _SLACK = 0.1
 """So much more than the bound goes when it is reached, so that not every write has to make room."""
@@ -54,6 +55,9 @@ _scores = Table(
 """`key` is the hash of model, question and text; `used` the day of the last use, in seconds since the epoch."""
 
 _counters = Table("counters", _TABLES, Column("name", String(16), primary_key=True), Column("value", Integer, nullable=False))
+
+_KNOWN = select(_scores.c.key, _scores.c.score, _scores.c.used).where(among(_scores.c.key))
+_USED = update(_scores).where(among(_scores.c.key)).values(used=bindparam("today"))
 
 
 class SqliteScores:
@@ -83,12 +87,11 @@ class SqliteScores:
         stale: list[bytes] = []
         with suppress(DatabaseError):
             with self._engine().connect() as connection:
-                for batch in _batches(list(dict.fromkeys(keys))):
-                    asked = select(_scores.c.key, _scores.c.score, _scores.c.used).where(_scores.c.key.in_(batch))
-                    for key, score, used in connection.execute(asked):
-                        found[key] = score
-                        if used < _today():
-                            stale.append(key)
+                today = _today()
+                for key, score, used in connection.execute(_KNOWN, {"keys": joined(keys)}):
+                    found[key] = score
+                    if used < today:
+                        stale.append(key)
             self._touch(stale)
         hits = sum(key in found for key in keys)
         with self._lock:
@@ -152,9 +155,9 @@ class SqliteScores:
 
     def _touch(self, keys: Sequence[bytes]) -> None:
         """Note that these were used today."""
-        for batch in _batches(keys):
+        if keys:
             with self._engine().begin() as connection:
-                connection.execute(update(_scores).where(_scores.c.key.in_(batch)).values(used=_today()))
+                connection.execute(_USED, {"keys": joined(keys), "today": _today()})
 
     def _count(self, engine: Engine) -> None:
         with self._lock:
@@ -169,7 +172,3 @@ class SqliteScores:
 
 def _today() -> int:
     return int(time.time()) // _DAY_S * _DAY_S
-
-
-def _batches(keys: Sequence[bytes]) -> list[list[bytes]]:
-    return [list(keys[start : start + _BATCH]) for start in range(0, len(keys), _BATCH)]
