@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.components import Tokenizer
 from ragkit.state.documents import NewChunk
-from ragkit.state.hashing import chunk_id, digest
+from ragkit.state.hashing import chunk_id, input_key
 from ragkit.state.pending import embedded_input, payload, payload_hash
 from ragkit.text import LEAD_TOKENS, PAGE_BREAK, Heading, heading_path, headings
 
@@ -69,7 +69,7 @@ class Cutter:
                     end=span[1] if span else None,
                     page=page,
                     truncated=limit is not None and lengths[ordinal] + self._tokenizer.special_tokens > limit,
-                    input_hash=digest(inputs[ordinal]),
+                    input_hash=input_key(inputs[ordinal]),
                     payload_hash=payload_hash(fields),
                 )
             )

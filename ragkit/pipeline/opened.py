@@ -60,7 +60,7 @@ class OpenGeneration:
     def _wire(self, wiring: Wiring) -> None:
         config = wiring.config
         metric = str(getattr(config.vector_store.options, "metric", "cosine"))
-        dense = DenseLeg(self.vector.store, wiring.embedding, self.reader, metric=metric)
+        dense = DenseLeg(self.vector.store, wiring.embedding, self.reader, metric=metric, known=wiring.embedding.known)
         legs: dict[str, Leg] = {dense.name: dense, "keyword": KeywordLeg(self.keyword.store, self.reader)}
         offered = Offered(self.reader, StoreTerms(self._weigher), config.top_k, legs, dense.vectors)
         retriever = wiring.build(config.retriever, offered=offered)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -125,10 +125,20 @@ class DenseLeg(_StoreLeg):
 
     name = "dense"
 
-    def __init__(self, store: StoreAdapter, embedding: BaseEmbedding, reader: Reader, *, metric: str = "cosine") -> None:
+    def __init__(
+        self,
+        store: StoreAdapter,
+        embedding: BaseEmbedding,
+        reader: Reader,
+        *,
+        metric: str = "cosine",
+        known: Callable[[Sequence[bytes]], Mapping[bytes, NDArray[np.float32]]] | None = None,
+    ) -> None:
+        """`known` gives the vectors that the embedding cache has under such keys; they are read before the store's."""
         super().__init__(store, reader)
         self._embedding = embedding
         self._metric = metric
+        self._known = known if store.capabilities.get("vectors") != "memory" else None
 
     def _request(self, query: QueryBundle, run: QueryRun) -> VectorStoreQuery:
         from llama_index.core.vector_stores.types import VectorStoreQuery
@@ -141,7 +151,7 @@ class DenseLeg(_StoreLeg):
             return []
         run = run_of(query, len(ids), generation=self._reader.generation)
         with run.stage(self.name, entered=len(ids)):
-            found = self._store.vectors(ids)
+            found = self._vectors(ids)
         if found is None:
             return None
         question = self._embed(query, run) if found else []
@@ -159,14 +169,31 @@ class DenseLeg(_StoreLeg):
         return (-1.0, 1.0) if self._metric == "cosine" else None
 
     def vectors(self, ids: Sequence[str]) -> Mapping[str, Sequence[float]]:
-        """The vectors of those of `ids` that are alive: the store's, else the cache's or the model's."""
+        """The vectors of those of `ids` that are alive: the cache's, the store's or, where neither has one, the model's."""
         alive = self._reader.alive(ids)
-        found = dict(self._store.vectors(list(alive)) or {})
+        found = self._vectors(list(alive)) or {}
         missing = [chunk_id for chunk_id in alive if chunk_id not in found]
         if missing:
             inputs = self._reader.inputs(missing)
             found.update(zip(inputs, self._embedding.get_text_embedding_batch(list(inputs.values())), strict=True))
         return found
+
+    def _vectors(self, ids: Sequence[str]) -> dict[str, Any] | None:
+        """The vectors of those of `ids` that the cache or the store has; None where a store that gives none back is needed.
+
+        The cache has what the store was given, and reads it more quickly than a store does that is asked over a network or
+        looks it up in a database of its own. A store that has its vectors in memory is asked alone.
+        """
+        found: dict[str, Any] = {}
+        if self._known is not None:
+            keys = self._reader.input_keys(ids)
+            vectors = self._known(list(dict.fromkeys(keys.values())))
+            found.update((chunk_id, vectors[key]) for chunk_id, key in keys.items() if key in vectors)
+        missing = [chunk_id for chunk_id in ids if chunk_id not in found]
+        stored = self._store.vectors(missing) if missing else {}
+        if stored is None:
+            return found or None
+        return found | dict(stored)
 
     def _embed(self, query: QueryBundle, run: QueryRun) -> list[float]:
         """The question's vector, computed once and kept in the bundle for the other legs."""

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from llama_index.core.bridge.pydantic import PrivateAttr
+from numpy.typing import NDArray
 
 from ragkit.errors import ComponentError, StateError
 from ragkit.state.embeddings import EmbeddingCache
-from ragkit.state.hashing import digest
+from ragkit.state.hashing import digest, input_key
 
 _BATCH = 256
 
@@ -54,8 +55,15 @@ class CachedEmbedding(BaseEmbedding):
                 self._inner = self._load()
             return self._inner
 
+    def known(self, keys: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
+        """The vectors (dim,) of those inputs (see `input_key`) that are in the cache; none where it cannot be read."""
+        try:
+            return self._cache.get(self._identity, keys)
+        except StateError:
+            return {}
+
     def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        keys = [digest("text", text) for text in texts]
+        keys = [input_key(text) for text in texts]
         known: dict[bytes, Any] = dict(self._cache.get(self._identity, list(dict.fromkeys(keys))))
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         if missing:

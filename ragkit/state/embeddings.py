@@ -11,10 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import Column, Connection, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint, func, insert, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    bindparam,
+    func,
+    insert,
+    select,
+)
 from sqlalchemy.exc import DatabaseError
 
 from ragkit.errors import StateError
+from ragkit.state.among import among, joined
 from ragkit.state.boundaries import boundary
 from ragkit.state.ledger import open_sqlite
 
@@ -22,7 +36,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _TABLES = MetaData()
-_BATCH = 500
 
 _models = Table(
     "models", _TABLES, Column("id", Integer, primary_key=True), Column("fingerprint", String(64), nullable=False, unique=True)
@@ -36,6 +49,10 @@ _vectors = Table(
     Column("vector", LargeBinary, nullable=False),
     UniqueConstraint("model", "input"),
 )
+
+_MODEL = select(_models.c.id).where(_models.c.fingerprint == bindparam("fingerprint"))
+_KNOWN = select(_vectors.c.input, _vectors.c.vector).where(_vectors.c.model == _MODEL.scalar_subquery(), among(_vectors.c.input))
+"""Statements that are made once: to put one together takes as long as to ask it."""
 
 
 class EmbeddingCache:
@@ -55,19 +72,12 @@ class EmbeddingCache:
 
     def get(self, model: str, inputs: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
         """The vectors, each of shape `(dim,)`, of those of `inputs` that are known for `model`."""
-        found: dict[bytes, NDArray[np.float32]] = {}
         try:
             with self._engine.connect() as connection:
-                number = self._model(connection, model)
-                for start in range(0, len(inputs) if number else 0, _BATCH):
-                    batch = list(inputs[start : start + _BATCH])
-                    query = select(_vectors.c.input, _vectors.c.vector).where(
-                        _vectors.c.model == number, _vectors.c.input.in_(batch)
-                    )
-                    found.update((row[0], np.frombuffer(row[1], dtype="<f4")) for row in connection.execute(query))
+                rows = connection.execute(_KNOWN, {"fingerprint": model, "keys": joined(inputs)}).all()
         except DatabaseError as error:
             raise self._broken(error) from error
-        return found
+        return {key: np.frombuffer(vector, dtype="<f4") for key, vector in rows}
 
     def put(self, model: str, vectors: Mapping[bytes, NDArray[np.float32]]) -> None:
         """Keep vectors; what is there already stays."""
@@ -97,7 +107,7 @@ class EmbeddingCache:
         return {"entries": entries, "bytes": self._path.stat().st_size}
 
     def _model(self, connection: Connection, fingerprint: str) -> int:
-        return int(connection.execute(select(_models.c.id).where(_models.c.fingerprint == fingerprint)).scalar() or 0)
+        return int(connection.execute(_MODEL, {"fingerprint": fingerprint}).scalar() or 0)
 
     def _broken(self, error: DatabaseError) -> StateError:
         return StateError(

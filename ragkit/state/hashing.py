@@ -21,6 +21,11 @@ def digest(*parts: bytes | str) -> bytes:
     return state.digest()
 
 
+def input_key(text: str) -> bytes:
+    """The key of what is embedded: a chunk's `input_hash`, and its vector's in the embedding cache."""
+    return digest("text", text)
+
+
 def canonical(value: Any) -> str:
     """JSON with sorted keys: equal values give equal text. Dates are written as ISO 8601 has them."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_written)

@@ -138,7 +138,7 @@ def ragkit_embeddings() -> list[Component]:
 @hookimpl
 def ragkit_vector_stores() -> list[Component]:
     """Offer `fake`; the `memory` that users get is built in."""
-    capabilities = {**_STORE, "metrics": ["cosine", "dot", "l2"], "vectors": True}
+    capabilities = {**_STORE, "metrics": ["cosine", "dot", "l2"], "vectors": "memory"}
     summary = "Exact search in memory, for tests"
     return [Component("fake", MemoryVectorOptions, _vector_store, summary=summary, capabilities=capabilities)]
 

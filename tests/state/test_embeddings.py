@@ -15,7 +15,7 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from ragkit.errors import ComponentError
 from ragkit.state.cached_embedding import CachedEmbedding
 from ragkit.state.embeddings import EmbeddingCache
-from ragkit.state.hashing import digest
+from ragkit.state.hashing import digest, input_key
 
 
 @settings(max_examples=25, deadline=None)
@@ -86,3 +86,18 @@ def test_a_bad_vector_is_an_error_and_never_kept(cached: CachedEmbedding, inner:
         with pytest.raises(ComponentError, match=f"no usable vector for the text that begins '{bad}'"):
             cached.get_text_embedding_batch(["good", bad])
     assert inner.asked.count(bad) == 2, "it was asked again, so it was not kept"
+
+
+def test_what_is_known_is_known_by_the_key_of_the_chunk(cached: CachedEmbedding, inner: Counting) -> None:
+    cached.get_text_embedding_batch(["a", "bb"])
+    known = cached.known([input_key("a"), input_key("bb"), input_key("ccc")])
+    assert {key: vector.tolist() for key, vector in known.items()} == {input_key("a"): [1.0, 1.0], input_key("bb"): [2.0, 1.0]}
+    assert inner.asked == ["a", "bb"], "it computes nothing"
+
+
+def test_a_cache_that_cannot_be_read_knows_nothing(tmp_path: Path, cached: CachedEmbedding) -> None:
+    cached.get_text_embedding("a")
+    cached._cache.close()
+    with (tmp_path / "embeddings.db").open("r+b") as file:
+        file.write(b"no database" * 1_000)
+    assert cached.known([input_key("a")]) == {}

@@ -53,7 +53,7 @@ def ragkit_vector_stores() -> list[Component]:
                 "filters": list(OPERATORS),
                 "delete": True,
                 "upsert": True,
-                "vectors": True,
+                "vectors": "memory",
                 "incremental": True,
                 "stores_text": False,
                 "async": False,
