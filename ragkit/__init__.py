@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ragkit.components import BuildContext, Component, ConfigPath, Kind, Options, RerankerOptions, Spec, identity, runtime, secret
+from ragkit.components import (
+    BuildContext,
+    CleanerOptions,
+    Component,
+    ConfigPath,
+    Kind,
+    Options,
+    RerankerOptions,
+    SourceOptions,
+    Spec,
+    identity,
+    runtime,
+    secret,
+)
 from ragkit.errors import ConfigError, DocumentError, DocumentGone, RagkitError
 from ragkit.hookspecs import API_VERSION, hookimpl
 
@@ -19,6 +32,7 @@ __version__ = "0.1.0"
 __all__ = [
     "API_VERSION",
     "BuildContext",
+    "CleanerOptions",
     "Component",
     "ConfigError",
     "ConfigPath",
@@ -29,6 +43,7 @@ __all__ = [
     "Pipeline",
     "RagkitError",
     "RerankerOptions",
+    "SourceOptions",
     "Spec",
     "__version__",
     "hookimpl",

@@ -17,7 +17,17 @@ from ragkit.components.component import (
 )
 from ragkit.components.context import BuildContext
 from ragkit.components.kinds import Kind
-from ragkit.components.options import ConfigPath, Options, RerankerOptions, Role, identity, runtime, secret
+from ragkit.components.options import (
+    CleanerOptions,
+    ConfigPath,
+    Options,
+    RerankerOptions,
+    Role,
+    SourceOptions,
+    identity,
+    runtime,
+    secret,
+)
 from ragkit.components.protocols import (
     Bounded,
     BoundsScores,
@@ -42,10 +52,10 @@ from ragkit.components.protocols import (
 from ragkit.components.stages import EstimatesTime, Prepares, Run, ScoreCache, Stage
 
 __all__ = [
-    "AnswererSpec", "Bounded", "BoundsScores", "BuildContext", "ChunkerSpec", "CleanerSpec", "Component", "ConfigPath",
-    "Counts", "Drops", "EmbeddingSpec", "Entry", "EstimatesTime", "Flushes", "Hits", "KeywordStoreSpec", "Kind", "LLMSpec",
-    "Leg", "ListsEntries", "ListsIds", "Marks", "Nested", "Options", "Prepares", "Presents", "RerankerOptions",
-    "RerankerSpec", "RetrieverSpec", "ReturnsVectors", "Role", "Run", "ScoreCache", "ScoresIds", "SearchesIds", "SourceSpec",
-    "Spec", "Stage", "TellsFilters", "Tokenizer", "Upserts", "VectorStoreSpec", "WeighsTerms", "identity", "runtime",
-    "secret",
+    "AnswererSpec", "Bounded", "BoundsScores", "BuildContext", "ChunkerSpec", "CleanerOptions", "CleanerSpec", "Component",
+    "ConfigPath", "Counts", "Drops", "EmbeddingSpec", "Entry", "EstimatesTime", "Flushes", "Hits", "KeywordStoreSpec", "Kind",
+    "LLMSpec", "Leg", "ListsEntries", "ListsIds", "Marks", "Nested", "Options", "Prepares", "Presents", "RerankerOptions",
+    "RerankerSpec", "RetrieverSpec", "ReturnsVectors", "Role", "Run", "ScoreCache", "ScoresIds", "SearchesIds", "SourceOptions",
+    "SourceSpec", "Spec", "Stage", "TellsFilters", "Tokenizer", "Upserts", "VectorStoreSpec", "WeighsTerms", "identity",
+    "runtime", "secret",
 ]  # fmt: skip

@@ -61,6 +61,26 @@ class Options(BaseModel):
         return {name: _plain(getattr(self, name)) for name in type(self).model_fields if self.role(name) is Role.IDENTITY}
 
 
+class SourceOptions(Options):
+    """The options that every source should have; the host applies them, so that a source need not."""
+
+    category: str | None = runtime(
+        None,
+        min_length=1,
+        max_length=100,
+        description="what all its documents are: `article`, `post`, `repository` or a word of your own, by which cleaners and "
+        "chunkers can be chosen; by default what each document says of itself",
+    )
+
+
+class CleanerOptions(Options):
+    """The options that every cleaner should have; the host applies them, so that a cleaner need not."""
+
+    categories: tuple[str, ...] | None = identity(
+        None, min_length=1, description="clean documents of these categories alone; by default all documents"
+    )
+
+
 class RerankerOptions(Options):
     """The options that every reranker should have; the host applies them, so that a reranker need not.
 

@@ -14,7 +14,7 @@ from typing import Any
 from ragkit.components import Entry
 from ragkit.errors import StateError
 from ragkit.ingest.cutting import Cuttable, Cutter
-from ragkit.ingest.reading import Cleaning, Reading, batches, describe, entries, read
+from ragkit.ingest.reading import Cleaning, NamedSource, Reading, batches, describe, entries, read
 from ragkit.ingest.report import Failure, Progress, Tally
 from ragkit.state import documents as table
 from ragkit.state.documents import NewChunk, NewDocument
@@ -22,14 +22,6 @@ from ragkit.state.hashing import document_id
 from ragkit.state.ledger import Ledger
 
 _BATCH = 64
-
-
-@dataclass(frozen=True)
-class NamedSource:
-    """A built source under the name that identifies its documents."""
-
-    name: str
-    source: Any
 
 
 @dataclass(frozen=True)
@@ -98,7 +90,7 @@ class DocumentSync:
         try:
             for batch in batches(entries(source.source), _BATCH):
                 left = len(batch) if self._rules.limit is None else self._rules.limit - listed
-                self._take_batch(source.name, batch[:left], seen)
+                self._take_batch(source, batch[:left], seen)
                 listed += len(batch)
                 self._progress("documents", self.tally.looked_at, None, source.name)
                 if self._rules.limit is not None and listed >= self._rules.limit:
@@ -114,19 +106,22 @@ class DocumentSync:
             return
         self._take_away(source.name, seen, f"the source {source.name!r} listed {len(seen)} documents")
 
-    def _take_batch(self, name: str, batch: Sequence[Entry], seen: set[uuid.UUID]) -> None:
+    def _take_batch(self, source: NamedSource, batch: Sequence[Entry], seen: set[uuid.UUID]) -> None:
         fresh: dict[uuid.UUID, Entry] = {}
         for entry in batch:
-            identity = document_id(name, entry.uri)
+            identity = document_id(source.name, entry.uri)
             if identity in seen:
-                self.tally.failures.append(Failure(entry.uri, f"the source {name!r} lists it twice; the first one was taken"))
+                self.tally.failures.append(
+                    Failure(entry.uri, f"the source {source.name!r} lists it twice; the first one was taken")
+                )
             else:
                 fresh[identity] = entry
             seen.add(identity)
         with self._ledger.read() as connection:
             known = table.known(connection, list(fresh))
         readings = [
-            read(name, entry, known.get(identity), self._cleaning, rehash=self._rules.rehash) for identity, entry in fresh.items()
+            read(source, entry, known.get(identity), self._cleaning, rehash=self._rules.rehash)
+            for identity, entry in fresh.items()
         ]
         gone = [reading.id for reading in readings if reading.outcome == "gone" and reading.id in known]
         self._write([self._cut_reading(reading) for reading in readings], gone)

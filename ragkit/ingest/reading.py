@@ -32,10 +32,27 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class NamedSource:
+    """A built source under the name that identifies its documents. `category` is that of all of them, where it is given."""
+
+    name: str
+    source: Any
+    category: str | None = None
+
+
+@dataclass(frozen=True)
+class CleaningStep:
+    """A cleaner, and the categories of the documents that it cleans; None means all."""
+
+    cleaner: TransformComponent
+    categories: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
 class Cleaning:
     """The cleaners in order, with a fingerprint that changes when their result would."""
 
-    cleaners: Sequence[TransformComponent]
+    steps: Sequence[CleaningStep]
     fingerprint: str
 
 
@@ -48,10 +65,10 @@ def entries(source: Any) -> Iterator[Entry]:
         yield _entry_of(document)
 
 
-def read(source: str, entry: Entry, known: Known | None, cleaning: Cleaning, *, rehash: bool) -> Reading:
+def read(source: NamedSource, entry: Entry, known: Known | None, cleaning: Cleaning, *, rehash: bool) -> Reading:
     """Find out whether a listed document changed, and if so, convert and clean it. Never raises for the document's sake."""
-    identity = document_id(source, entry.uri)
-    recipe = digest(entry.version, cleaning.fingerprint)
+    identity = document_id(source.name, entry.uri)
+    recipe = digest(entry.version, cleaning.fingerprint, *([source.category] if source.category else []))
     same_recipe = known is not None and known.recipe == recipe
     if known and same_recipe and not rehash and entry.stamp is not None and entry.stamp == known.stamp:
         return Reading(identity, entry.uri, "unchanged")
@@ -61,7 +78,7 @@ def read(source: str, entry: Entry, known: Known | None, cleaning: Cleaning, *, 
         if known and same_recipe and known.content_hash == content_hash:
             touched = (known.key, entry.stamp) if entry.stamp != known.stamp else None
             return Reading(identity, entry.uri, "unchanged", touched=touched)
-        document = _clean(entry.convert(raw), cleaning)
+        document = _clean(_filed(entry.convert(raw), source.category), cleaning)
     except DocumentGone:
         return Reading(identity, entry.uri, "gone")
     except Exception as error:  # noqa: BLE001 - converters meet any input; what they raise is this document's failure
@@ -69,7 +86,7 @@ def read(source: str, entry: Entry, known: Known | None, cleaning: Cleaning, *, 
     metadata = {key: value for key, value in document.metadata.items() if key not in _RESERVED}
     new = NewDocument(
         id=identity,
-        source=source,
+        source=source.name,
         uri=entry.uri,
         text=document.get_content(),
         title=str(document.metadata.get("title") or ""),
@@ -89,10 +106,19 @@ def describe(error: Exception, uri: str = "") -> str:
     return " ".join((f"{message} → {error.cure}" if error.cure else message).split())
 
 
+def _filed(document: Document, category: str | None) -> Document:
+    """The document under the category that its source was given, if any."""
+    if category is not None:
+        document.metadata = {**document.metadata, "category": category}
+    return document
+
+
 def _clean(document: Document, cleaning: Cleaning) -> Document:
+    category = document.metadata.get("category")
     documents: Sequence[Any] = [document]
-    for cleaner in cleaning.cleaners:
-        documents = cleaner(documents)
+    for step in cleaning.steps:
+        if step.categories is None or category in step.categories:
+            documents = step.cleaner(documents)
     if len(documents) != 1:
         raise DocumentError(f"the cleaners made {len(documents)} documents of one")
     return _valid(documents[0])

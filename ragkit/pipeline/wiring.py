@@ -11,8 +11,7 @@ from ragkit.components import Spec, Tokenizer
 from ragkit.config import Config
 from ragkit.errors import ComponentError, RagkitError
 from ragkit.ingest.cutting import Cutter
-from ragkit.ingest.documents import NamedSource
-from ragkit.ingest.reading import Cleaning
+from ragkit.ingest.reading import Cleaning, CleaningStep, NamedSource
 from ragkit.pipeline.context import Context, Offered
 from ragkit.state.cached_embedding import CachedEmbedding
 from ragkit.state.embeddings import EmbeddingCache
@@ -81,11 +80,13 @@ class Wiring:
     def cleaning(self) -> Cleaning:
         """The cleaners in order."""
         specs = self.config.clean
-        return Cleaning([self.build(spec) for spec in specs], fingerprint([spec.identity() for spec in specs]))
+        steps = [CleaningStep(self.build(spec), getattr(spec.options, "categories", None)) for spec in specs]
+        return Cleaning(steps, fingerprint([spec.identity() for spec in specs]))
 
     def sources(self, only: Sequence[str] = ()) -> list[NamedSource]:
         """The sources by name; with `only`, those."""
-        return [NamedSource(spec.name, self.build(spec)) for spec in self.config.sources if not only or spec.name in only]
+        wanted = [spec for spec in self.config.sources if not only or spec.name in only]
+        return [NamedSource(spec.name, self.build(spec), getattr(spec.options, "category", None)) for spec in wanted]
 
     def open_store(self, record: ViewRecord) -> StoreAdapter:
         """The store of a view. Raises `ComponentError` for a view that another configuration made in another kind of store."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ragkit import BuildContext, Component, Options, hookimpl
+from ragkit import BuildContext, CleanerOptions, Component, hookimpl
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TransformComponent
 
 
-class WhitespaceOptions(Options):
-    """Nothing to choose."""
+class WhitespaceOptions(CleanerOptions):
+    """`whitespace` has no options of its own."""
 
 
 def build_whitespace(options: WhitespaceOptions, context: BuildContext) -> TransformComponent:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import field_validator
 
-from ragkit import BuildContext, Component, ConfigPath, Options, hookimpl, runtime
+from ragkit import BuildContext, Component, ConfigPath, SourceOptions, hookimpl, runtime
 
 if TYPE_CHECKING:
     from ragkit.builtin.sources.files import FilesSource
@@ -19,7 +19,7 @@ INCLUDE = (
 EXCLUDE = ("node_modules/", "__pycache__/", "site-packages/")
 
 
-class FilesOptions(Options):
+class FilesOptions(SourceOptions):
     """`files`: the documents under a folder, or a single file.
 
     Patterns are those of `.gitignore`, matched without regard to case against paths relative to the folder.
@@ -59,7 +59,7 @@ def build_files(options: FilesOptions, context: BuildContext) -> FilesSource:
     return FilesSource(options)
 
 
-class JsonlOptions(Options):
+class JsonlOptions(SourceOptions):
     """`jsonl`: a record on every line of a file, a document for every record.
 
     A record's URI is `file#id`; a changed or deleted line changes or removes that document alone.
