@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ragkit.cli.cache import told_of
 from ragkit.cli.opening import open_pipeline
 from ragkit.cli.options import DEFAULT_FILE, AsJson, ConfigFile, Overrides
 from ragkit.cli.render import Output, log, size
@@ -78,7 +79,7 @@ def status(file: ConfigFile = DEFAULT_FILE, overrides: Overrides = None, as_json
             "generation": told["generation"] or "none yet",
             "documents": told["documents"],
             "chunks": f"{told['chunks']}, {told['truncated']} of them longer than the embedding reads",
-            "caches": _caches(told["cache"]),
+            "caches": told_of(told["cache"], told["cache"]["scores"]),
         }
     )
     if told["detail"]:
@@ -86,13 +87,6 @@ def status(file: ConfigFile = DEFAULT_FILE, overrides: Overrides = None, as_json
     if told["views"]:
         output.line()
         _show_views(told["views"], output)
-
-
-def _caches(cache: Mapping[str, Any]) -> str:
-    """How much is kept, and how often a reranker's score was known."""
-    told, scores = f"{cache['entries']} vectors", cache["scores"]
-    asked = scores["hits"] + scores["misses"]
-    return told if not asked else f"{told}; {scores['entries']} scores of rerankers, {scores['hits']} of {asked} known when asked"
 
 
 @views_app.callback()
@@ -188,13 +182,19 @@ def _show_report(report: IngestReport, output: Output) -> None:
         {
             "documents": ", ".join(f"{count} {what}" for what, count in documents.items()),
             "chunks": ", ".join(f"{count} {what}" for what, count in chunks.items()),
-            "embedded": f"{told['embedded']}, and {told['cache_hits']} from the cache",
+            "embedded": f"{told['embedded']}, and {told['cache_hits']} from the cache{_layers(told['cache'])}",
             **{f"{view['kind']} view": _standing(view) for view in told["views"]},
             "seconds": f"{told['seconds']:.1f}",
         }
     )
     for failure in told["failures"]:
         output.line(f"failed: {failure['uri']}: {failure['error']}")
+
+
+def _layers(hits: Mapping[str, int]) -> str:
+    """Which layers of the cache gave how many vectors."""
+    told = ", ".join(f"{name} {count}" for name, count in hits.items() if count)
+    return f" ({told})" if told else ""
 
 
 def _standing(view: Mapping[str, Any]) -> str:

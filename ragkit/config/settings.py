@@ -7,7 +7,16 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    SecretStr,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from ragkit import components
 from ragkit.components import Kind
@@ -45,11 +54,34 @@ def _key(default: Any, description: str, **constraints: Any) -> Any:
     return Field(default, description=description, **constraints)
 
 
+class RedisSettings(BaseModel):
+    """A Redis that several machines share."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    url: SecretStr = _key(..., "Its address, with its password: redis://user:password@host:port/0, rediss:// or unix://.")
+    ttl_days: float = _key(30.0, "How long a vector stays there.", gt=0, le=3650)
+    timeout: float = _key(0.5, "Seconds to wait for an answer; a Redis that gives none is left alone for a while.", gt=0, le=60)
+
+
+def _redis(value: Any) -> Any:
+    """A bare address stands for `{url: …}`."""
+    return {"url": value} if isinstance(value, str) else value
+
+
 class CacheSettings(BaseModel):
     """How much is kept of what can be computed again."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
+    memory_mb: float = _key(64.0, "How many megabytes of vectors are kept in memory; 0 keeps none.", ge=0, le=1_000_000)
+    redis: Annotated[RedisSettings | None, BeforeValidator(_redis)] = _key(
+        None, "A Redis with the vectors that other machines have computed: its address, or `url` with options."
+    )
+    queries: bool = _key(True, "Whether the vectors of questions are kept.")
+    vectors: int = _key(
+        1_000_000, "How many vectors are kept that no chunk needs: of questions, and of chunks that are gone.", ge=0
+    )
     scores: int = _key(1_000_000, "How many scores of rerankers are kept, about 60 bytes each; 0 keeps none.", ge=0)
 
 

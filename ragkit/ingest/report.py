@@ -60,7 +60,11 @@ class ViewReport:
 
 @dataclass(frozen=True)
 class IngestReport:
-    """The outcome of an ingest. `notes` say why something was left undone; with them or failures it is done in part."""
+    """The outcome of an ingest. `notes` say why something was left undone; with them or failures it is done in part.
+
+    `embedded` counts the texts that went through the model, `cache_hits` those that did not, `cache` the vectors that each
+    layer of the embedding cache gave.
+    """
 
     documents: dict[str, int]
     chunks: dict[str, int]
@@ -71,6 +75,7 @@ class IngestReport:
     notes: Sequence[str]
     seconds: float
     dry_run: bool = False
+    cache: dict[str, int] = field(default_factory=dict)
 
     @property
     def exit_status(self) -> int:

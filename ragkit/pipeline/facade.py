@@ -15,6 +15,7 @@ from ragkit.ingest.documents import Rules
 from ragkit.ingest.repair import Verification, repair, verify
 from ragkit.ingest.report import IngestReport, Progress, silent
 from ragkit.ingest.retire import retire
+from ragkit.pipeline.caches import clear
 from ragkit.pipeline.index import Index, index_exists, nothing_ingested
 from ragkit.pipeline.opened import OpenGeneration
 from ragkit.pipeline.status import Status, view_status
@@ -175,6 +176,15 @@ class Pipeline:
             **index.ledger.counts(live.chunking if live else 0), views=tuple(views),
             cache={**index.cache.statistics(), "scores": index.scores.statistics()}, last_run=runs[0] if runs else None,
         )  # fmt: skip
+
+    def caches(self) -> dict[str, Any]:
+        """What is kept of vectors and of rerankers' scores, layer by layer, and how often it helped."""
+        return {"vectors": self._index.cache.statistics(), "scores": self._index.scores.statistics()}
+
+    def clear_caches(self, *, everything: bool = False) -> dict[str, int]:
+        """Forget scores and the vectors that no chunk needs; with `everything`, those of living chunks too. Returns how many."""
+        index = self._index
+        return clear(index.cache, index.scores, index.ledger, everything=everything)
 
     def verify_views(self) -> list[Verification]:
         """Compare every id in the ledger with every id in both stores of the live generation."""

@@ -16,10 +16,10 @@ from ragkit.ingest.apply import apply
 from ragkit.ingest.documents import DocumentSync, Rules
 from ragkit.ingest.report import IngestReport, Progress, Tally, ViewReport
 from ragkit.ingest.retire import retire
+from ragkit.pipeline.caches import bound, open_cache
 from ragkit.pipeline.opened import OpenGeneration
 from ragkit.pipeline.pool import ViewPool
 from ragkit.pipeline.wiring import Wiring, collection_prefix
-from ragkit.state.embeddings import EmbeddingCache
 from ragkit.state.generations import Generations
 from ragkit.state.ledger import Ledger
 from ragkit.state.records import GenerationRecord
@@ -52,7 +52,7 @@ class Index:
             )
         self.config = config
         self.ledger = Ledger(Path(config.state))
-        self.cache = EmbeddingCache(self.ledger.folder)
+        self.cache = open_cache(config.cache, self.ledger.folder)
         self.generations = Generations(self.ledger, collection_prefix(config.name))
         self.scores = SqliteScores(self.ledger.folder, config.cache.scores)
         self.wiring = Wiring(config, self.ledger, self.cache, self.scores)
@@ -120,7 +120,7 @@ class Index:
         self, rules: Rules, progress: Progress, target: GenerationRecord, started: float, *, views_only: bool
     ) -> IngestReport:
         embedding = self.wiring.embedding
-        before = embedding.embedded, embedding.cache_hits
+        before, hits = (embedding.embedded, embedding.cache_hits), self.cache.hits
         with self.pool.using(target.vector, target.keyword) as views:
             for view in views:
                 view.require_sound()
@@ -130,7 +130,12 @@ class Index:
             for view in views:
                 view.require_sound()
             report = self._report(sync.tally, views, started, chunking=target.chunking)
-        report = replace(report, embedded=embedding.embedded - before[0], cache_hits=embedding.cache_hits - before[1])
+        report = replace(
+            report,
+            embedded=embedding.embedded - before[0],
+            cache_hits=embedding.cache_hits - before[1],
+            cache={layer: count - hits[layer] for layer, count in self.cache.hits.items() if layer != "misses"},
+        )
         if not target.live:
             self.generations.switch(target)
         with self._lock:
@@ -138,6 +143,7 @@ class Index:
                 self._let_go(drain=True)
         for sentence in retire(self.ledger, self.generations, self.wiring.open_store):
             progress("retire", 0, None, sentence)
+        bound(self.cache, self.ledger)
         return report
 
     def _documents(self, rules: Rules, progress: Progress, chunking: int | None, *, views_only: bool = False) -> DocumentSync:

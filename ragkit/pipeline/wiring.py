@@ -14,9 +14,9 @@ from ragkit.ingest.cutting import Cutter
 from ragkit.ingest.reading import Cleaning, CleaningStep, NamedSource
 from ragkit.pipeline.context import Context, Offered
 from ragkit.state.cached_embedding import CachedEmbedding
-from ragkit.state.embeddings import EmbeddingCache
 from ragkit.state.generations import Wanted, WantedView
 from ragkit.state.hashing import fingerprint
+from ragkit.state.layers import LayeredCache
 from ragkit.state.ledger import Ledger
 from ragkit.state.records import ViewRecord
 from ragkit.state.scores import SqliteScores
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Wiring:
     """The components of one configuration over one state. What is costly is built when it is first needed, once."""
 
-    def __init__(self, config: Config, ledger: Ledger, cache: EmbeddingCache, scores: SqliteScores) -> None:
+    def __init__(self, config: Config, ledger: Ledger, cache: LayeredCache, scores: SqliteScores) -> None:
         self.config = config
         self._ledger = ledger
         self._cache = cache
@@ -54,7 +54,9 @@ class Wiring:
         """The embedding behind the cache; the model is loaded with the first text that is not in it."""
         if self._embedding is None:
             spec = self.config.embedding
-            self._embedding = CachedEmbedding(lambda: self.build(spec), self._cache, self._model(), spec.use)
+            self._embedding = CachedEmbedding(
+                lambda: self.build(spec), self._cache, self._model(), spec.use, keeps_queries=self.config.cache.queries
+            )
         return self._embedding
 
     @property

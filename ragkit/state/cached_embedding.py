@@ -12,8 +12,8 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 from numpy.typing import NDArray
 
 from ragkit.errors import ComponentError, StateError
-from ragkit.state.embeddings import EmbeddingCache
 from ragkit.state.hashing import digest, input_key
+from ragkit.state.layers import LayeredCache
 
 _BATCH = 256
 
@@ -31,13 +31,16 @@ class CachedEmbedding(BaseEmbedding):
 
     _load: Callable[[], BaseEmbedding] = PrivateAttr()
     _inner: BaseEmbedding | None = PrivateAttr(default=None)
-    _cache: EmbeddingCache = PrivateAttr()
+    _cache: LayeredCache = PrivateAttr()
     _identity: str = PrivateAttr()
     _lock: Any = PrivateAttr()
 
-    def __init__(self, load: Callable[[], BaseEmbedding], cache: EmbeddingCache, identity: str, name: str) -> None:
+    def __init__(
+        self, load: Callable[[], BaseEmbedding], cache: LayeredCache, identity: str, name: str, *, keeps_queries: bool = True
+    ) -> None:
         """`load` makes the real embedding, `identity` is the fingerprint of the model under which vectors are kept."""
         super().__init__(model_name=name, embed_batch_size=_BATCH)
+        self.keeps_queries = keeps_queries
         self._load = load
         self._cache = cache
         self._identity = identity
@@ -87,7 +90,7 @@ class CachedEmbedding(BaseEmbedding):
         if key not in known:
             known[key] = self._checked([query], [self.inner.get_query_embedding(query)])[0]
             try:
-                self._cache.put(self._identity, known)
+                self._cache.put(self._identity, known, queries=True)
             except StateError:
                 # A query is answered also where its vector cannot be kept (a full disk, a read-only state).
                 return _plain(known[key])

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import uuid
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
 
 from ragkit.state.hashing import canonical
 from ragkit.state.ledger import next_seq
@@ -189,6 +189,19 @@ def uncut(connection: Connection, chunking: int, after: int, limit: int) -> list
         )
         for row in connection.execute(query)
     ]
+
+
+def live_inputs(connection: Connection, size: int = 10_000) -> Iterator[list[bytes]]:
+    """The inputs (see `input_key`) of all chunks that live under any chunking, in batches, some more than once."""
+    query = select(chunks.c.input_hash).where(~chunks.c.deleted)
+    with connection.execution_options(yield_per=size).execute(query) as found:
+        for part in found.scalars().partitions():
+            yield list(part)
+
+
+def count_live(connection: Connection) -> int:
+    """How many chunks live under any chunking."""
+    return int(connection.execute(select(func.count()).select_from(chunks).where(~chunks.c.deleted)).scalar_one())
 
 
 def purge(connection: Connection, chunking: int, passed: int) -> None:

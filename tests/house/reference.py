@@ -13,10 +13,10 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
-from ragkit.components import Component, Kind, Nested, Options
+from ragkit.components import Component, Kind, Nested, Options, Spec
 from ragkit.config.settings import Settings
 from ragkit.host import Host
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent.parent
 PAGES = ("README.md", "docs/cli.md", "docs/configuration.md")
 COMMANDS = (
     "init", "check", "schema", "config", "plugins", "ingest", "status", "views", "views list", "views verify", "views repair",
-    "views drop", "search", "ask", "eval",
+    "views drop", "cache", "cache clear", "search", "ask", "eval",
 )  # fmt: skip
 FIRST_PARTY = (
     "ragkit", "ragkit-bm25", "ragkit-chroma", "ragkit-faiss", "ragkit-huggingface", "ragkit-pgvector", "ragkit-pinecone",
@@ -60,10 +60,19 @@ def commands() -> str:
 
 
 def keys() -> str:
-    rows = [(f"`{name}`", shown(field.get_default()), field.description or "") for name, field in Settings.model_fields.items()]
-    return table(
-        ("key", "default", "is"), [(key, "*required*" if key == "`sources`" else default, told) for key, default, told in rows]
-    )
+    return table(("key", "default", "is"), settings(Settings))
+
+
+def settings(model: type[BaseModel], prefix: str = "") -> list[tuple[str, str, str]]:
+    """A row for each key; those of a part follow it as `part.key`."""
+    rows = []
+    for name, field in model.model_fields.items():
+        inner = [part for part in (field.annotation, *typing.get_args(field.annotation)) if isinstance(part, type)]
+        parts = [part for part in inner if issubclass(part, BaseModel) and not issubclass(part, Spec)]
+        default = "*required*" if field.is_required() else "" if isinstance(field.default, BaseModel) else shown(field.default)
+        rows.append((f"`{prefix}{name}`", default, field.description or ""))
+        rows += [row for part in parts for row in settings(part, f"{prefix}{name}.")]
+    return rows
 
 
 def components() -> str:

@@ -16,6 +16,7 @@ from ragkit.errors import ComponentError
 from ragkit.state.cached_embedding import CachedEmbedding
 from ragkit.state.embeddings import EmbeddingCache
 from ragkit.state.hashing import digest, input_key
+from ragkit.state.layers import LayeredCache
 
 
 @settings(max_examples=25, deadline=None)
@@ -52,7 +53,7 @@ def inner() -> Counting:
 
 @pytest.fixture
 def cached(tmp_path: Path, inner: Counting) -> CachedEmbedding:
-    return CachedEmbedding(lambda: inner, EmbeddingCache(tmp_path), "m" * 32, "counting")
+    return CachedEmbedding(lambda: inner, LayeredCache([], EmbeddingCache(tmp_path)), "m" * 32, "counting")
 
 
 def test_a_text_goes_through_the_model_once(cached: CachedEmbedding, inner: Counting) -> None:
@@ -63,7 +64,7 @@ def test_a_text_goes_through_the_model_once(cached: CachedEmbedding, inner: Coun
 
 
 def test_the_model_is_not_loaded_for_what_is_known(tmp_path: Path, inner: Counting) -> None:
-    cache = EmbeddingCache(tmp_path)
+    cache = LayeredCache([], EmbeddingCache(tmp_path))
     CachedEmbedding(lambda: inner, cache, "m" * 32, "counting").get_text_embedding("a")
 
     def load() -> BaseEmbedding:
