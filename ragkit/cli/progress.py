@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -17,11 +18,12 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Lines:
-    """Progress as plain lines: one where a stage ends, and one every ten seconds between."""
+    """Progress as plain lines: where every stage stands, every ten seconds and at the end."""
 
     def __init__(self) -> None:
         self._said_at = time.monotonic()
-        self._unsaid = ("", "")
+        self._unsaid: dict[str, str] = {}
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -30,17 +32,16 @@ class Lines:
         self._say()
 
     def __call__(self, stage: str, done: int, total: int | None, detail: str = "") -> None:
-        if stage != self._unsaid[0]:
-            self._say()
-        self._unsaid = (stage, f"{_LABELS.get(stage, stage)}: {done}" + (f" of {total}" if total is not None else ""))
+        with self._lock:
+            self._unsaid[stage] = f"{_LABELS.get(stage, stage)}: {done}" + (f" of {total}" if total is not None else "")
         if time.monotonic() - self._said_at >= _SECONDS_BETWEEN_LINES:
             self._say()
 
     def _say(self) -> None:
-        stage, line = self._unsaid
-        if line:
+        with self._lock:
+            lines, self._unsaid, self._said_at = list(self._unsaid.values()), {}, time.monotonic()
+        for line in lines:
             log(line)
-        self._said_at, self._unsaid = time.monotonic(), (stage, "")
 
 
 class Bars:

@@ -7,19 +7,20 @@ listing that is empty or has lost more than half takes nothing away without leav
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from ragkit.components import Entry
 from ragkit.errors import StateError
-from ragkit.ingest.cutting import Cuttable, Cutter
-from ragkit.ingest.reading import Cleaning, NamedSource, Reading, batches, describe, entries, read
+from ragkit.ingest.ahead import ahead
+from ragkit.ingest.cutting import Cuttable
+from ragkit.ingest.preparing import Prepared, Preparer
+from ragkit.ingest.reading import NamedSource, describe
 from ragkit.ingest.report import Failure, Progress, Tally
 from ragkit.state import documents as table
 from ragkit.state.documents import NewChunk, NewDocument
-from ragkit.state.hashing import document_id
 from ragkit.state.ledger import Ledger
+from ragkit.state.pending import embedded_input
 
 _BATCH = 64
 
@@ -35,19 +36,39 @@ class Rules:
     dry_run: bool = False
 
 
+class Embeds(Protocol):
+    """What computes vectors ahead of the views, so that they find them in the cache."""
+
+    def prepare(self, texts: Sequence[str]) -> Mapping[str, str]:
+        """Compute and keep the vectors that are not known yet; returns the texts that have none, each with the reason."""
+
+
 class DocumentSync:
-    """Brings documents and their chunks under one chunking up to date, batch after batch."""
+    """Brings documents and their chunks under one chunking up to date, group after group.
+
+    The next documents are read and cut while the vectors of these are computed. `stored` is called after each group that
+    changed something.
+    """
 
     def __init__(
-        self, ledger: Ledger, chunking: int | None, cutter: Cutter, cleaning: Cleaning, rules: Rules, progress: Progress
+        self,
+        ledger: Ledger,
+        chunking: int | None,
+        preparer: Preparer,
+        rules: Rules,
+        progress: Progress,
+        *,
+        embedding: Embeds | None = None,
+        stored: Callable[[], None] = lambda: None,
     ) -> None:
-        """`chunking` is None in a dry run, which writes nothing."""
+        """`chunking` is None in a dry run, which writes nothing; without `embedding` vectors are left to the views."""
         self._ledger = ledger
         self._chunking = chunking
-        self._cutter = cutter
-        self._cleaning = cleaning
+        self._preparer = preparer
         self._rules = rules
         self._progress = progress
+        self._embedding = embedding
+        self._stored = stored
         self.tally = Tally()
 
     def run(self, sources: Sequence[NamedSource]) -> None:
@@ -73,88 +94,70 @@ class DocumentSync:
             if not rows:
                 return
             after = rows[-1].key
-            cut = [(row, self._cut(Cuttable(row.id, row.source, row.uri, row.title, row.text, row.metadata))) for row in rows]
+            cut = [
+                (row, self._preparer.cut(Cuttable(row.id, row.source, row.uri, row.title, row.text, row.metadata)))
+                for row in rows
+            ]
+            self.tally.failures.extend(Failure(row.uri, chunks) for row, chunks in cut if isinstance(chunks, str))
             with self._ledger.write() as connection:
                 changes = [
                     table.replace_chunks(connection, self._chunking, row.id, row.key, chunks)
                     for row, chunks in cut
-                    if chunks is not None
+                    if not isinstance(chunks, str)
                 ]
-            for change in changes:
-                self._count(change)
+            self._count(changes)
 
     def _take(self, source: NamedSource) -> None:
         """List a source and take what changed, then take away what is missing if the listing was complete."""
         seen: set[uuid.UUID] = set()
-        listed = 0
-        try:
-            for batch in batches(entries(source.source), _BATCH):
-                left = len(batch) if self._rules.limit is None else self._rules.limit - listed
-                self._take_batch(source, batch[:left], seen)
-                listed += len(batch)
-                self._progress("documents", self.tally.looked_at, None, source.name)
-                if self._rules.limit is not None and listed >= self._rules.limit:
+        with ahead(self._preparer.groups(source, seen, self._rules.limit)) as groups:
+            while True:
+                try:
+                    group = next(groups, None)
+                except StateError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - a source is a plugin and may raise anything; its documents stay
+                    self.tally.notes.append(
+                        f"source {source.name!r} was not listed to the end, so nothing of it was removed: {describe(error)}"
+                    )
                     return
-        except StateError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a source is a plugin and may raise anything; its documents stay
-            self.tally.notes.append(
-                f"source {source.name!r} was not listed to the end, so nothing of it was removed: {describe(error)}"
-            )
-            return
+                if group is None:
+                    break
+                self._put(group.documents)
+                self._progress("documents", self.tally.looked_at, None, source.name)
         if self._rules.only or self._rules.limit is not None:
             return
         self._take_away(source.name, seen, f"the source {source.name!r} listed {len(seen)} documents")
 
-    def _take_batch(self, source: NamedSource, batch: Sequence[Entry], seen: set[uuid.UUID]) -> None:
-        fresh: dict[uuid.UUID, Entry] = {}
-        for entry in batch:
-            identity = document_id(source.name, entry.uri)
-            if identity in seen:
-                self.tally.failures.append(
-                    Failure(entry.uri, f"the source {source.name!r} lists it twice; the first one was taken")
-                )
-            else:
-                fresh[identity] = entry
-            seen.add(identity)
-        with self._ledger.read() as connection:
-            known = table.known(connection, list(fresh))
-        readings = [
-            read(source, entry, known.get(identity), self._cleaning, rehash=self._rules.rehash)
-            for identity, entry in fresh.items()
-        ]
-        gone = [reading.id for reading in readings if reading.outcome == "gone" and reading.id in known]
-        self._write([self._cut_reading(reading) for reading in readings], gone)
-
-    def _cut_reading(self, reading: Reading) -> tuple[Reading, list[NewChunk]]:
-        """The reading with its chunks; a failed reading where the chunker fails."""
-        new = reading.document
-        if new is None or self._chunking is None:
-            return reading, []
-        chunks = self._cut(Cuttable(new.id, new.source, new.uri, new.title, new.text, new.metadata))
-        return (Reading(reading.id, reading.uri, "failed"), []) if chunks is None else (reading, chunks)
-
-    def _cut(self, document: Cuttable) -> list[NewChunk] | None:
-        try:
-            return self._cutter.cut(document)
-        except Exception as error:  # noqa: BLE001 - a chunker is a plugin; its failure is this document's
-            self.tally.failures.append(Failure(document.uri, f"cannot be cut into chunks: {describe(error, document.uri)}"))
-            return None
-
-    def _write(self, cut: Sequence[tuple[Reading, list[NewChunk]]], gone: Sequence[uuid.UUID]) -> None:
-        """Put a batch into the ledger in one transaction, and count it once that is durable."""
-        stamps = dict(reading.touched for reading, _ in cut if reading.touched)
-        stored = [(reading.document, chunks) for reading, chunks in cut if reading.document is not None]
-        if self._chunking is not None and (stamps or stored or gone):
+    def _put(self, documents: Sequence[Prepared]) -> None:
+        """Put a group into the ledger in one transaction, and count it once that is durable."""
+        documents = self._embedded(documents)
+        readings = [document.reading for document in documents]
+        stamps = dict(reading.touched for reading in readings if reading.touched)
+        new = [(document.reading.document, document.chunks) for document in documents if document.reading.document is not None]
+        gone = [document.reading.id for document in documents if document.gone]
+        if self._chunking is not None and (stamps or new or gone):
             with self._ledger.write() as connection:
                 table.touch(connection, stamps)
-                changes = [self._store(connection, document, chunks) for document, chunks in stored]
+                changes = [self._store(connection, version, chunks) for version, chunks in new]
                 changes.append(table.remove(connection, gone))
-            for change in changes:
-                self._count(change)
+            self._count(changes)
         self.tally.documents["removed"] += len(gone)
-        self.tally.documents.update(reading.outcome for reading, _ in cut if reading.outcome in ("added", "updated", "unchanged"))
-        self.tally.failures.extend(Failure(reading.uri, reading.error) for reading, _ in cut if reading.error)
+        self.tally.documents.update(
+            reading.outcome for reading in readings if reading.outcome in ("added", "updated", "unchanged")
+        )
+        self.tally.failures.extend(Failure(reading.uri, reading.error) for reading in readings if reading.error)
+
+    def _embedded(self, documents: Sequence[Prepared]) -> Sequence[Prepared]:
+        """The documents once the vectors of their chunks are known; one with a chunk that has none is a failure."""
+        if self._embedding is None:
+            return documents
+        inputs = [[embedded_input(chunk.lead, chunk.text) for chunk in document.chunks] for document in documents]
+        failed = self._embedding.prepare([text for texts in inputs for text in texts])
+        if not failed:
+            return documents
+        reasons = [next((failed[text] for text in texts if text in failed), "") for texts in inputs]
+        return [document.failed(reason) if reason else document for document, reason in zip(documents, reasons, strict=True)]
 
     def _store(self, connection: Any, document: NewDocument, chunks: Sequence[NewChunk]) -> table.ChunkChanges:
         key = table.store(connection, document)
@@ -179,8 +182,10 @@ class DocumentSync:
             if self._chunking is not None:
                 with self._ledger.write() as connection:
                     change = table.remove(connection, batch)
-                self._count(change)
+                self._count([change])
             self.tally.documents["removed"] += len(batch)
 
-    def _count(self, change: table.ChunkChanges) -> None:
-        self.tally.chunks += change
+    def _count(self, changes: Sequence[table.ChunkChanges]) -> None:
+        for change in changes:
+            self.tally.chunks += change
+        self._stored()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ragkit.config import Config
@@ -14,12 +15,15 @@ from ragkit.errors import ConfigError, MismatchError, Problem, StateError
 from ragkit.host.words import nearest
 from ragkit.ingest.apply import apply
 from ragkit.ingest.documents import DocumentSync, Rules
+from ragkit.ingest.following import following
+from ragkit.ingest.preparing import Preparer
 from ragkit.ingest.report import IngestReport, Progress, Tally, ViewReport
 from ragkit.ingest.retire import retire
 from ragkit.pipeline.caches import bound, open_cache
 from ragkit.pipeline.opened import OpenGeneration
 from ragkit.pipeline.pool import ViewPool
 from ragkit.pipeline.wiring import Wiring, collection_prefix
+from ragkit.state.cached_embedding import CachedEmbedding
 from ragkit.state.generations import Generations
 from ragkit.state.ledger import Ledger
 from ragkit.state.records import GenerationRecord
@@ -103,7 +107,7 @@ class Index:
         self._require_sources(rules.only)
         started = time.monotonic()
         if rules.dry_run:
-            return self._report(self._documents(rules, progress, None).tally, (), started, dry_run=True)
+            return self._report(self._documents(rules, progress, None, None, lambda: None).tally, (), started, dry_run=True)
         wanted = self.wiring.wanted()
         with self.ledger.lock("ingest", "the ingest of this state").hold():
             run = self.ledger.start_run(wanted.chunking)
@@ -124,9 +128,13 @@ class Index:
         with self.pool.using(target.vector, target.keyword) as views:
             for view in views:
                 view.require_sound()
-            sync = self._documents(rules, progress, target.chunking, views_only=views_only)
-            for view, model in zip(views, (embedding, None), strict=True):
-                apply(self.ledger, self.generations, view, model, progress)
+            steps = {
+                view: partial(apply, self.ledger, self.generations, view, model, progress)
+                for view, model in zip(views, (embedding, None), strict=True)
+            }
+            stepwise = [step for view, step in steps.items() if view.store.capabilities.get("incremental", True)]
+            with following(stepwise, list(steps.values())) as stored:
+                sync = self._documents(rules, progress, target.chunking, embedding, stored, views_only=views_only)
             for view in views:
                 view.require_sound()
             report = self._report(sync.tally, views, started, chunking=target.chunking)
@@ -146,8 +154,19 @@ class Index:
         bound(self.cache, self.ledger)
         return report
 
-    def _documents(self, rules: Rules, progress: Progress, chunking: int | None, *, views_only: bool = False) -> DocumentSync:
-        sync = DocumentSync(self.ledger, chunking, self.wiring.cutter(), self.wiring.cleaning(), rules, progress)
+    def _documents(
+        self,
+        rules: Rules,
+        progress: Progress,
+        chunking: int | None,
+        embedding: CachedEmbedding | None,
+        stored: Callable[[], None],
+        *,
+        views_only: bool = False,
+    ) -> DocumentSync:
+        cutter = None if chunking is None else self.wiring.cutter()
+        preparer = Preparer(self.ledger, cutter, self.wiring.cleaning(), rehash=rules.rehash)
+        sync = DocumentSync(self.ledger, chunking, preparer, rules, progress, embedding=embedding, stored=stored)
         if not views_only:
             sync.run(self.wiring.sources(rules.only))
         sync.cut_remaining()

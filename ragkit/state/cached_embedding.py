@@ -15,7 +15,10 @@ from ragkit.errors import ComponentError, StateError
 from ragkit.state.hashing import digest, input_key
 from ragkit.state.layers import LayeredCache
 
-_BATCH = 256
+_BATCH = 512
+"""Texts that LlamaIndex hands over at once: as many as a model can sort by length."""
+_TRIED = 3
+"""A model that fails for so many texts, one by one and from the first on, fails for all."""
 
 
 class CachedEmbedding(BaseEmbedding):
@@ -34,6 +37,8 @@ class CachedEmbedding(BaseEmbedding):
     _cache: LayeredCache = PrivateAttr()
     _identity: str = PrivateAttr()
     _lock: Any = PrivateAttr()
+    _computing: Any = PrivateAttr()
+    _prepared: set[bytes] = PrivateAttr()
 
     def __init__(
         self, load: Callable[[], BaseEmbedding], cache: LayeredCache, identity: str, name: str, *, keeps_queries: bool = True
@@ -45,6 +50,8 @@ class CachedEmbedding(BaseEmbedding):
         self._cache = cache
         self._identity = identity
         self._lock = threading.Lock()
+        self._computing = threading.Lock()
+        self._prepared = set()
 
     @classmethod
     def class_name(cls) -> str:
@@ -65,18 +72,69 @@ class CachedEmbedding(BaseEmbedding):
         except StateError:
             return {}
 
+    def prepare(self, texts: Sequence[str]) -> dict[str, str]:
+        """Compute and keep the vectors that are not known yet; returns the texts that have none, each with the reason.
+
+        Where the model fails for many at once, they are tried one by one; its error is raised where it fails for all.
+        """
+        keys = {text: input_key(text) for text in texts}
+        lacking = set(self._cache.lacking(self._identity, list(dict.fromkeys(keys.values()))))
+        missing = [text for text, key in keys.items() if key in lacking]
+        if not missing:
+            return {}
+        vectors, failed = self._computed(missing)
+        fresh: dict[bytes, NDArray[np.float32]] = {}
+        for text, vector in vectors.items():
+            checked = np.asarray(vector, dtype=np.float32)
+            if _usable(checked):
+                fresh[keys[text]] = checked
+            else:
+                failed[text] = self._useless(text).message
+        self._cache.put(self._identity, fresh)
+        with self._lock:
+            self.embedded += len(fresh)
+            self._prepared.update(fresh)
+        return failed
+
+    def _computed(self, texts: list[str]) -> tuple[dict[str, Embedding], dict[str, str]]:
+        """The vectors of the texts, and why some have none."""
+        model = self.inner
+        try:
+            with self._computing:
+                return dict(zip(texts, self._counted(texts, model.get_text_embedding_batch(texts)), strict=True)), {}
+        except Exception as error:  # noqa: BLE001 - a model may raise anything; it may be the failure of one text
+            first = error
+        if len(texts) == 1:
+            return {}, {texts[0]: _failure(first)}
+        vectors: dict[str, Embedding] = {}
+        failed: dict[str, str] = {}
+        for text in texts:
+            try:
+                with self._computing:
+                    vectors[text] = self._counted([text], model.get_text_embedding_batch([text]))[0]
+            except Exception as error:  # noqa: BLE001 - as above
+                failed[text] = _failure(error)
+            if len(failed) == _TRIED and not vectors:
+                raise first
+        return vectors, failed
+
     def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
         keys = [input_key(text) for text in texts]
-        known: dict[bytes, Any] = dict(self._cache.get(self._identity, list(dict.fromkeys(keys))))
+        with self._lock:
+            prepared = self._prepared.intersection(keys)
+            self._prepared -= prepared
+        known: dict[bytes, Any] = self._cache.get(self._identity, list(prepared), counted=False)
+        known |= self._cache.get(self._identity, list(dict.fromkeys(key for key in keys if key not in prepared)))
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         if missing:
-            vectors = self.inner.get_text_embedding_batch(list(missing.values()))
+            with self._computing:
+                vectors = self.inner.get_text_embedding_batch(list(missing.values()))
             fresh = dict(zip(missing, self._checked(list(missing.values()), vectors), strict=True))
             self._cache.put(self._identity, fresh)
             known.update(fresh)
         with self._lock:
             self.embedded += len(missing)
-            self.cache_hits += len(texts) - len(missing)
+            self.cache_hits += len(texts) - len(missing) - len(prepared)
         return [_plain(known[key]) for key in keys]
 
     def _get_text_embedding(self, text: str) -> Embedding:
@@ -103,19 +161,34 @@ class CachedEmbedding(BaseEmbedding):
 
     def _checked(self, texts: Sequence[str], vectors: Sequence[Embedding]) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
         """As float32, or `ComponentError` for a vector that is missing, not finite or all zero."""
+        checked = [np.asarray(vector, dtype=np.float32) for vector in self._counted(texts, vectors)]
+        for text, vector in zip(texts, checked, strict=True):
+            if not _usable(vector):
+                raise self._useless(text)
+        return checked
+
+    def _counted(self, texts: Sequence[str], vectors: Sequence[Embedding]) -> Sequence[Embedding]:
         if len(vectors) != len(texts):
             raise ComponentError(
                 f"the embedding returned {len(vectors)} vectors for {len(texts)} texts", component=self.model_name
             )
-        checked = [np.asarray(vector, dtype=np.float32) for vector in vectors]
-        for text, vector in zip(texts, checked, strict=True):
-            if not vector.size or not np.isfinite(vector).all() or not vector.any():
-                raise ComponentError(
-                    f"the embedding gave no usable vector for the text that begins {text[:60]!r}",
-                    component=self.model_name,
-                    cure="try another model; nothing was stored for this text",
-                )
-        return checked
+        return vectors
+
+    def _useless(self, text: str) -> ComponentError:
+        return ComponentError(
+            f"the embedding gave no usable vector for the text that begins {text[:60]!r}",
+            component=self.model_name,
+            cure="try another model; nothing was stored for this text",
+        )
+
+
+def _failure(error: Exception) -> str:
+    return " ".join(f"the embedding failed for it: {type(error).__name__}: {error}".split())
+
+
+def _usable(vector: NDArray[np.float32]) -> bool:
+    """Whether it has numbers, all of them finite and not all of them 0."""
+    return bool(vector.size and np.isfinite(vector).all() and vector.any())
 
 
 def _plain(vector: np.ndarray[Any, np.dtype[np.float32]]) -> Embedding:

@@ -68,6 +68,7 @@ _live = Table("live", MetaData(), Column("input", LargeBinary(16), primary_key=T
 _MODEL = select(_models.c.id).where(_models.c.fingerprint == bindparam("fingerprint"))
 _ASKED = (_vectors.c.model == _MODEL.scalar_subquery()) & among(_vectors.c.input)
 _KNOWN = select(_vectors.c.input, _vectors.c.vector, _vectors.c.used).where(_ASKED)
+_HELD = select(_vectors.c.input).where(_ASKED)
 _USED = update(_vectors).where(_ASKED).values(used=bindparam("today"))
 """Statements that are made once: to put one together takes as long as to ask it."""
 
@@ -109,6 +110,15 @@ class EmbeddingCache:
             with suppress(DatabaseError), self._writing() as connection, connection.begin():  # of use to a later day alone
                 connection.execute(_USED, {"fingerprint": model, "keys": joined(stale), "today": today})
         return {key: np.frombuffer(vector, dtype="<f4") for key, vector, _ in rows}
+
+    def lacking(self, model: str, inputs: Sequence[bytes]) -> list[bytes]:
+        """Those of `inputs` that are not known for `model`, in their order."""
+        try:
+            with self._engine.connect() as connection:
+                held = set(connection.execute(_HELD, {"fingerprint": model, "keys": joined(inputs)}).scalars())
+        except DatabaseError as error:
+            raise self._broken(error) from error
+        return [key for key in inputs if key not in held]
 
     def put(self, model: str, vectors: Mapping[bytes, NDArray[np.float32]], *, queries: bool = False) -> None:
         """Keep vectors, of questions or of chunks; what is there already stays."""

@@ -107,8 +107,11 @@ class LayeredCache:
         with self._lock:
             return {name: self._counts[name] for name in (*self._names(), "misses")}
 
-    def get(self, model: str, keys: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
-        """The vectors, each of shape `(dim,)`, of those of `keys` that are known for `model`. Raises `StateError`."""
+    def get(self, model: str, keys: Sequence[bytes], *, counted: bool = True) -> dict[bytes, NDArray[np.float32]]:
+        """The vectors, each of shape `(dim,)`, of those of `keys` that are known for `model`. Raises `StateError`.
+
+        What was put there a moment ago to be taken from there is not `counted`.
+        """
         found: dict[bytes, NDArray[np.float32]] = {}
         missing = list(keys)
         order: tuple[Layer | EmbeddingCache, ...] = (*self._layers, self._disk)
@@ -121,9 +124,20 @@ class LayeredCache:
                     above.put(model, here)
                 found.update(here)
                 missing = [key for key in missing if key not in here]
-            self._count(layer.name, len(here))
-        self._count("misses", len(missing))
+            if counted:
+                self._count(layer.name, len(here))
+        if counted:
+            self._count("misses", len(missing))
         return found
+
+    def lacking(self, model: str, keys: Sequence[bytes]) -> list[bytes]:
+        """Those of `keys` that no layer has; what the disk alone lacks is written there. Raises `StateError`."""
+        missing = self._disk.lacking(model, keys)
+        elsewhere: dict[bytes, NDArray[np.float32]] = {}
+        for layer in self._layers if missing else ():
+            elsewhere.update(layer.get(model, [key for key in missing if key not in elsewhere]))
+        self._disk.put(model, elsewhere)
+        return [key for key in missing if key not in elsewhere]
 
     def put(self, model: str, vectors: Vectors, *, queries: bool = False) -> None:
         """Keep vectors, of questions or of chunks. Raises `StateError` where they cannot be made durable."""

@@ -1,16 +1,19 @@
 """An edit-and-delete storm: queries go on all the while, and never see a deleted text nor too few hits.
 
 What the ledger has committed holds for every query that starts afterwards, also while the stores still have the old
-chunks. So a change counts from the moment at which the ingest begins to write to a store, and it is held there for a moment.
+chunks. So what counts is what the ledger has when the ingest begins to write to a store, and it is held there for a moment.
 """
 
 from __future__ import annotations
 
 import random
 import re
+import sqlite3
 import sys
 import threading
 import time
+import zlib
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -53,11 +56,21 @@ class Storm:
         return len(edits), len(gone)
 
     def listen(self, event: str, args: tuple[Any, ...]) -> None:
-        """Before a store is written the ledger has it all: from here on no query may contradict it."""
+        """What the ledger has before a store is written: from here on no query may contradict it."""
         if self.watching and event == "ragkit.boundary" and args[0] == "store.delete":
-            self.committed = {number: (edition, number in self.deleted) for number, edition in self.edition.items()}
+            self.committed = self.in_ledger()
             self.held += 1
             time.sleep(LAG_S)
+
+    def in_ledger(self) -> dict[int, tuple[int, bool]]:
+        """The edition of each page, and whether it is deleted."""
+        known = dict.fromkeys(self.edition, (0, True))
+        with closing(sqlite3.connect(self.project.folder / ".ragkit" / "ledger.db")) as ledger:
+            for (text,) in ledger.execute("SELECT text FROM documents WHERE current"):
+                match = EDITION.search(zlib.decompress(text).decode())
+                assert match is not None
+                known[int(match[1])] = (int(match[2]), False)
+        return known
 
 
 @pytest.mark.timeout(180)
