@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from ragkit.errors import StateError
 from ragkit.ingest.ahead import ahead
@@ -18,9 +18,9 @@ from ragkit.ingest.preparing import Prepared, Preparer
 from ragkit.ingest.reading import NamedSource, describe
 from ragkit.ingest.report import Failure, Progress, Tally
 from ragkit.state import documents as table
-from ragkit.state.documents import NewChunk, NewDocument
 from ragkit.state.ledger import Ledger
 from ragkit.state.pending import embedded_input
+from ragkit.state.storing import Cut, replace_chunks, store_documents
 
 _BATCH = 64
 
@@ -100,12 +100,9 @@ class DocumentSync:
             ]
             self.tally.failures.extend(Failure(row.uri, chunks) for row, chunks in cut if isinstance(chunks, str))
             with self._ledger.write() as connection:
-                changes = [
-                    table.replace_chunks(connection, self._chunking, row.id, row.key, chunks)
-                    for row, chunks in cut
-                    if not isinstance(chunks, str)
-                ]
-            self._count(changes)
+                new = [Cut(row.id, row.key, chunks) for row, chunks in cut if not isinstance(chunks, str)]
+                change = replace_chunks(connection, self._chunking, new)
+            self._count(change)
 
     def _take(self, source: NamedSource) -> None:
         """List a source and take what changed, then take away what is missing if the listing was complete."""
@@ -139,9 +136,10 @@ class DocumentSync:
         if self._chunking is not None and (stamps or new or gone):
             with self._ledger.write() as connection:
                 table.touch(connection, stamps)
-                changes = [self._store(connection, version, chunks) for version, chunks in new]
-                changes.append(table.remove(connection, gone))
-            self._count(changes)
+                keys = store_documents(connection, [version for version, _ in new])
+                cut = [Cut(version.id, key, chunks) for (version, chunks), key in zip(new, keys, strict=True)]
+                change = replace_chunks(connection, self._chunking, cut) + table.remove(connection, gone)
+            self._count(change)
         self.tally.documents["removed"] += len(gone)
         self.tally.documents.update(
             reading.outcome for reading in readings if reading.outcome in ("added", "updated", "unchanged")
@@ -158,11 +156,6 @@ class DocumentSync:
             return documents
         reasons = [next((failed[text] for text in texts if text in failed), "") for texts in inputs]
         return [document.failed(reason) if reason else document for document, reason in zip(documents, reasons, strict=True)]
-
-    def _store(self, connection: Any, document: NewDocument, chunks: Sequence[NewChunk]) -> table.ChunkChanges:
-        key = table.store(connection, document)
-        assert self._chunking is not None
-        return table.replace_chunks(connection, self._chunking, document.id, key, chunks)
 
     def _take_away(self, source: str, seen: set[uuid.UUID], why: str) -> None:
         """Remove the source's documents that were not seen, if the rule allows it."""
@@ -182,10 +175,9 @@ class DocumentSync:
             if self._chunking is not None:
                 with self._ledger.write() as connection:
                     change = table.remove(connection, batch)
-                self._count([change])
+                self._count(change)
             self.tally.documents["removed"] += len(batch)
 
-    def _count(self, changes: Sequence[table.ChunkChanges]) -> None:
-        for change in changes:
-            self.tally.chunks += change
+    def _count(self, change: table.ChunkChanges) -> None:
+        self.tally.chunks += change
         self._stored()

@@ -1,4 +1,4 @@
-"""Documents and their chunks in the ledger: what is known, what is stored, what is taken away.
+"""Documents and their chunks in the ledger: what is known, what is taken away.
 
 Every function works inside the caller's transaction. A change gives each touched chunk a new sequence number; what has not
 changed keeps its own.
@@ -13,9 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, select, update
 
-from ragkit.state.hashing import canonical
 from ragkit.state.ledger import next_seq
 from ragkit.state.schema import chunks, cuts, documents
 
@@ -113,57 +112,6 @@ def touch(connection: Connection, stamps: Mapping[int, str | None]) -> None:
         connection.execute(statement, [{"row": key, "new": stamp} for key, stamp in stamps.items()])
 
 
-def store(connection: Connection, document: NewDocument) -> int:
-    """Store a version and make it the current one; returns its key. Chunks of older versions stay as they are."""
-    versions = select(documents.c.key).where(documents.c.id == document.id.bytes)
-    connection.execute(delete(cuts).where(cuts.c.document.in_(versions)))
-    connection.execute(update(documents).where(documents.c.id == document.id.bytes).values(current=False))
-    row = {
-        "id": document.id.bytes, "source": document.source, "uri": document.uri, "current": True, "title": document.title,
-        "metadata": canonical(document.metadata), "content_hash": document.content_hash, "recipe": document.recipe,
-        "stamp": document.stamp, "text": zlib.compress(document.text.encode()),
-    }  # fmt: skip
-    return int(connection.execute(insert(documents).values(row).returning(documents.c.key)).scalar_one())
-
-
-def replace_chunks(connection: Connection, chunking: int, document: uuid.UUID, key: int, new: Sequence[NewChunk]) -> ChunkChanges:
-    """Make `new` the chunks of the document's version `key` under `chunking`.
-
-    A chunk whose id is there already keeps its row; only if its input or payload changed does it get a new sequence
-    number. What is not among `new` becomes a tombstone.
-    """
-    columns = (chunks.c.key, chunks.c.id, chunks.c.deleted, chunks.c.input_hash, chunks.c.payload_hash)
-    versions = select(documents.c.key).where(documents.c.id == document.bytes)
-    query = select(*columns).where(chunks.c.document.in_(versions), chunks.c.chunking == chunking)
-    old = {row.id: row for row in connection.execute(query)}
-    wanted = {chunk.id.bytes for chunk in new}
-    gone = [row.key for row in old.values() if not row.deleted and row.id not in wanted]
-    seq = next_seq(connection, len(new) + len(gone))
-    inserts: list[dict[str, Any]] = []
-    updates: list[dict[str, Any]] = []
-    added = 0
-    for chunk in new:
-        row, values = old.get(chunk.id.bytes), _values(chunk, key)
-        fresh = row is None or row.deleted
-        added += fresh
-        if row is None:
-            inserts.append({**values, "chunking": chunking, "seq": seq})
-        elif fresh or (row.input_hash, row.payload_hash) != (chunk.input_hash, chunk.payload_hash):
-            connection.execute(update(chunks).where(chunks.c.key == row.key).values(**values, seq=seq))
-        else:
-            updates.append(values | {"row": row.key})
-        seq += 1
-    if inserts:
-        connection.execute(insert(chunks), inserts)
-    if updates:
-        moved: dict[str, Any] = {name: bindparam(name) for name in ("document", "ordinal", "start", "end", "page")}
-        statement = update(chunks).where(chunks.c.key == bindparam("row")).values(**moved)
-        connection.execute(statement, [{name: values[name] for name in ("row", *moved)} for values in updates])
-    _bury(connection, gone, seq)
-    connection.execute(insert(cuts).values(chunking=chunking, document=key))
-    return ChunkChanges(added, len(gone))
-
-
 def remove(connection: Connection, ids: Iterable[uuid.UUID]) -> ChunkChanges:
     """Take documents away: their chunks become tombstones under every chunking."""
     removed = 0
@@ -171,7 +119,7 @@ def remove(connection: Connection, ids: Iterable[uuid.UUID]) -> ChunkChanges:
         versions = select(documents.c.key).where(documents.c.id == item.bytes)
         query = select(chunks.c.key).where(chunks.c.document.in_(versions), ~chunks.c.deleted)
         keys = list(connection.execute(query).scalars())
-        _bury(connection, keys, next_seq(connection, len(keys)))
+        bury(connection, keys, next_seq(connection, len(keys)))
         connection.execute(update(documents).where(documents.c.id == item.bytes).values(current=False))
         connection.execute(delete(cuts).where(cuts.c.document.in_(versions)))
         removed += len(keys)
@@ -215,16 +163,8 @@ def _unpacked(text: bytes) -> str:
     return zlib.decompress(text).decode()
 
 
-def _values(chunk: NewChunk, document: int) -> dict[str, Any]:
-    return {
-        "id": chunk.id.bytes, "document": document, "deleted": False, "ordinal": chunk.ordinal, "start": chunk.start,
-        "end": chunk.end, "parent": chunk.parent.bytes if chunk.parent else None, "page": chunk.page,
-        "truncated": chunk.truncated, "input_hash": chunk.input_hash, "payload_hash": chunk.payload_hash,
-        "heading": chunk.heading, "lead": chunk.lead, "text": chunk.text,
-    }  # fmt: skip
-
-
-def _bury(connection: Connection, keys: Sequence[int], seq: int) -> None:
+def bury(connection: Connection, keys: Sequence[int], seq: int) -> None:
+    """Make tombstones of these rows, numbered from `seq` on."""
     if keys:
         statement = update(chunks).where(chunks.c.key == bindparam("row")).values(deleted=True, seq=bindparam("at"))
         connection.execute(statement, [{"row": key, "at": seq + number} for number, key in enumerate(keys)])

@@ -15,6 +15,9 @@ from llama_index.core.llms.callbacks import llm_completion_callback
 from ragkit.words import plain_terms
 
 
+_REMEMBERED = 100_000
+
+
 class FakeEmbedding(BaseEmbedding):
     """Unit vectors of hashed words: texts that share words have a cosine near 1, others one near 0.
 
@@ -27,6 +30,7 @@ class FakeEmbedding(BaseEmbedding):
     _calls: int = PrivateAttr(default=0)
     _embedded: int = PrivateAttr(default=0)
     _lock: Any = PrivateAttr(default_factory=threading.Lock)
+    _places: dict[str, tuple[int, float]] = PrivateAttr(default_factory=dict)
 
     def __init__(self, dim: int = 64, seed: int = 0, **kwargs: Any) -> None:
         values: dict[str, Any] = {"dim": dim, "seed": seed, "model_name": f"fake-{dim}-{seed}", "embed_batch_size": 32}
@@ -48,12 +52,20 @@ class FakeEmbedding(BaseEmbedding):
 
     def vector(self, text: str) -> list[float]:
         """The vector of `text`, uncounted: each word adds 1 or −1 in one of `dim` places, then the sum gets length 1."""
-        vector = [0.0] * self.dim
+        vector, known = [0.0] * self.dim, self._places
         for word in plain_terms(text):
-            digest = int.from_bytes(hashlib.blake2b(f"{self.seed}:{word}".encode(), digest_size=8).digest(), "big")
-            vector[(digest >> 1) % self.dim] += 1.0 if digest & 1 else -1.0
+            place, value = known.get(word) or self._place(word)
+            vector[place] += value
         length = math.sqrt(sum(value * value for value in vector))
         return [value / length for value in vector] if length else [1.0, *vector[1:]]
+
+    def _place(self, word: str) -> tuple[int, float]:
+        """Where a word adds what; remembered, for most words come often."""
+        digest = int.from_bytes(hashlib.blake2b(f"{self.seed}:{word}".encode(), digest_size=8).digest(), "big")
+        if len(self._places) >= _REMEMBERED:
+            self._places.clear()
+        self._places[word] = found = (digest >> 1) % self.dim, 1.0 if digest & 1 else -1.0
+        return found
 
     def _embed(self, texts: list[str]) -> list[list[float]]:
         with self._lock:

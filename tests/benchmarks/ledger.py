@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ragkit.state import documents as table
 from ragkit.state.documents import NewChunk, NewDocument
 from ragkit.state.generations import Generations, Wanted, WantedView
 from ragkit.state.hashing import chunk_id, digest, document_id
 from ragkit.state.ledger import Ledger
 from ragkit.state.reader import Reader
+from ragkit.state.storing import Cut, replace_chunks, store_documents
 
 PER_DOCUMENT = 10
 WANTED = Wanted("c" * 32, WantedView("vector", "none", "server", "v" * 32), WantedView("keyword", "none", "server", "k" * 32))
@@ -30,6 +30,7 @@ WANTED = Wanted("c" * 32, WantedView("vector", "none", "server", "v" * 32), Want
 def fill(ledger: Ledger, chunking: int, count: int) -> None:
     """Documents of ten chunks of about 900 characters each."""
     for start in range(0, count // PER_DOCUMENT, 500):
+        cut: list[tuple[NewDocument, list[NewChunk]]] = []
         with ledger.write() as connection:
             for number in range(start, min(start + 500, count // PER_DOCUMENT)):
                 texts = [f"document {number}, part {part}: " + "words " * 145 for part in range(PER_DOCUMENT)]
@@ -42,7 +43,9 @@ def fill(ledger: Ledger, chunking: int, count: int) -> None:
                     )
                     for part, piece in enumerate(texts)
                 ]  # fmt: skip
-                table.replace_chunks(connection, chunking, identity, table.store(connection, new), chunks)
+                cut.append((new, chunks))
+            keys = store_documents(connection, [new for new, _ in cut])
+            replace_chunks(connection, chunking, [Cut(new.id, key, chunks) for (new, chunks), key in zip(cut, keys, strict=True)])
 
 
 def timed(call: Callable[[], object], runs: int = 200) -> str:

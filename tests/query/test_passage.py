@@ -287,6 +287,6 @@ def test_vectors_that_the_store_lacks_come_from_the_cache_then_from_the_model(
     assert set(found) == set(ids)
     assert found[ids[3]] == pytest.approx(whole[ids[3]], abs=1e-6)
     assert embedding.embedded == before
-    monkeypatch.setattr(embedding._cache, "get", lambda *asked: {})
+    monkeypatch.setattr(embedding._cache, "get", lambda *asked, **how: {})
     assert context.vectors(ids)[ids[3]] == pytest.approx(whole[ids[3]], abs=1e-6)
     assert embedding.embedded == before + 1

@@ -17,6 +17,7 @@ from ragkit.state.pending import pending
 from ragkit.state.reader import Reader
 from ragkit.state.records import GenerationRecord
 from ragkit.state.schema import documents
+from ragkit.state.storing import Cut, replace_chunks, store_documents
 
 WANTED = Wanted("c" * 32, WantedView("vector", "memory", "server", "v" * 32), WantedView("keyword", "memory", "server", "k" * 32))
 
@@ -48,7 +49,8 @@ class Book:
             start += len(line) + 1
         document = NewDocument(identity, "s", uri, text, title, {}, digest(text), digest("recipe"), None)
         with self.ledger.write() as connection:
-            return table.replace_chunks(connection, chunking, identity, table.store(connection, document), new)
+            (key,) = store_documents(connection, [document])
+            return replace_chunks(connection, chunking, [Cut(identity, key, new)])
 
     def remove(self, uri: str) -> ChunkChanges:
         with self.ledger.write() as connection:
