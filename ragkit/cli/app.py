@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ragkit.cli import cache, evaluate, index, query, setup
+from ragkit.cli import cache, evaluate, index, query, runs, setup
 
 app = typer.Typer(
     name="ragkit",
@@ -44,6 +44,7 @@ app.command()(setup.plugins)
 app.command()(index.ingest)
 app.command()(index.status)
 app.add_typer(index.views_app, name="views")
+app.add_typer(runs.runs_app, name="runs")
 app.add_typer(cache.cache_app, name="cache")
 app.command()(query.search)
 app.command()(query.ask)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,11 +13,12 @@ import typer
 from ragkit.cli.cache import told_of
 from ragkit.cli.opening import open_pipeline
 from ragkit.cli.options import DEFAULT_FILE, AsJson, ConfigFile, Overrides
-from ragkit.cli.render import Output, log, size
+from ragkit.cli.render import Output, log, show_error, size
 
 if TYPE_CHECKING:
     from ragkit.ingest.repair import Verification
     from ragkit.ingest.report import IngestReport
+    from ragkit.pipeline import Pipeline
 
 views_app = typer.Typer(help="List, verify, repair and drop views.", invoke_without_command=True, rich_markup_mode=None)
 
@@ -35,6 +38,9 @@ def ingest(
     rehash: Annotated[bool, typer.Option("--rehash", help="Read every file, whatever its size and time say.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")] = False,
     views_only: Annotated[bool, typer.Option("--views-only", help="Read no source; bring the views up to date.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Then follow the changes in the sources' folders, until Ctrl-C.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring the ledger and all views up to date.
@@ -43,25 +49,54 @@ def ingest(
     """
     from ragkit.cli.progress import progress
 
+    if watch and (as_json or dry_run or views_only):
+        raise typer.BadParameter("goes with none of --json, --dry-run and --views-only", param_hint="--watch")
     output = Output()
-    with open_pipeline(file, overrides, output) as pipeline, progress() as bars:
-        report = pipeline.ingest(
-            progress=bars,
-            only=only or (),
-            limit=limit,
-            allow_removals=allow_removals,
-            rehash=rehash,
-            dry_run=dry_run,
-            views_only=views_only,
-        )
-    if as_json:
-        output.json(report.to_dict())
-    else:
-        _show_report(report, output)
-    for note in report.notes:
-        log(note)
+    rules: dict[str, Any] = {"only": only or (), "limit": limit, "allow_removals": allow_removals}
+    with open_pipeline(file, overrides, output) as pipeline:
+        with progress() as bars:
+            report = pipeline.ingest(progress=bars, **rules, rehash=rehash, dry_run=dry_run, views_only=views_only)
+        if as_json:
+            output.json(report.to_dict())
+        else:
+            _show_report(report, output)
+        for note in report.notes:
+            log(note)
+        if watch:
+            _follow(pipeline, rules, output)
+            return
     if report.exit_status:
         raise typer.Exit(report.exit_status)
+
+
+def _follow(pipeline: Pipeline, rules: Mapping[str, Any], output: Output) -> None:
+    """Ingest again after every change, until Ctrl-C. An ingest that fails is told, and the next change tries again."""
+    from ragkit.errors import RagkitError
+
+    begun = False
+    with suppress(KeyboardInterrupt):
+        for _ in pipeline.changes(rules["only"]):  # the first one finds what has changed before anybody looked
+            try:
+                report = pipeline.ingest(**rules)
+            except RagkitError as error:
+                show_error(error)
+            else:
+                _show_changes(report, output)
+            if not begun:
+                log("following the sources' folders; Ctrl-C ends it")
+            begun = True
+
+
+def _show_changes(report: IngestReport, output: Output) -> None:
+    """What an ingest has changed, in a line, and what went wrong."""
+    counts = ", ".join(f"{count} {what}" for what, count in report.documents.items() if count and what != "unchanged")
+    if counts:
+        now = time.strftime("%H:%M:%S")
+        output.line(f"{now}  {counts}; {report.chunks['total']} chunks, {report.seconds:.1f} s")
+    for failure in report.failures:
+        output.line(f"failed: {failure.uri}: {failure.error}")
+    for note in report.notes:
+        log(note)
 
 
 def status(file: ConfigFile = DEFAULT_FILE, overrides: Overrides = None, as_json: AsJson = False) -> None:

@@ -71,6 +71,7 @@ class Cutter:
                     truncated=limit is not None and lengths[ordinal] + self._tokenizer.special_tokens > limit,
                     input_hash=input_key(inputs[ordinal]),
                     payload_hash=payload_hash(fields),
+                    tokens=lengths[ordinal],
                 )
             )
             seen[text] += 1

@@ -69,7 +69,7 @@ class DocumentSync:
         self._progress = progress
         self._embedding = embedding
         self._stored = stored
-        self.tally = Tally()
+        self.tally = Tally(clock=preparer.clock)
 
     def run(self, sources: Sequence[NamedSource]) -> None:
         """Take every source in turn, then what the configuration no longer names."""
@@ -120,30 +120,33 @@ class DocumentSync:
                     return
                 if group is None:
                     break
-                self._put(group.documents)
+                self._put(source.name, group.documents)
                 self._progress("documents", self.tally.looked_at, None, source.name)
         if self._rules.only or self._rules.limit is not None:
             return
         self._take_away(source.name, seen, f"the source {source.name!r} listed {len(seen)} documents")
 
-    def _put(self, documents: Sequence[Prepared]) -> None:
-        """Put a group into the ledger in one transaction, and count it once that is durable."""
-        documents = self._embedded(documents)
+    def _put(self, source: str, documents: Sequence[Prepared]) -> None:
+        """Put a group of a source's documents into the ledger in one transaction, and count it once that is durable."""
+        with self.tally.clock.stage("embedding"):
+            documents = self._embedded(documents)
         readings = [document.reading for document in documents]
         stamps = dict(reading.touched for reading in readings if reading.touched)
         new = [(document.reading.document, document.chunks) for document in documents if document.reading.document is not None]
         gone = [document.reading.id for document in documents if document.gone]
         if self._chunking is not None and (stamps or new or gone):
-            with self._ledger.write() as connection:
+            with self.tally.clock.stage("ledger"), self._ledger.write() as connection:
                 table.touch(connection, stamps)
                 keys = store_documents(connection, [version for version, _ in new])
                 cut = [Cut(version.id, key, chunks) for (version, chunks), key in zip(new, keys, strict=True)]
                 change = replace_chunks(connection, self._chunking, cut) + table.remove(connection, gone)
             self._count(change)
-        self.tally.documents["removed"] += len(gone)
-        self.tally.documents.update(
-            reading.outcome for reading in readings if reading.outcome in ("added", "updated", "unchanged")
-        )
+        self.tally.count(source, "removed", len(gone))
+        for reading in readings:
+            if reading.outcome != "gone":
+                self.tally.count(source, reading.outcome)
+        for version, chunks in new:
+            self.tally.describe(version.metadata, (chunk.tokens for chunk in chunks))
         self.tally.failures.extend(Failure(reading.uri, reading.error) for reading in readings if reading.error)
 
     def _embedded(self, documents: Sequence[Prepared]) -> Sequence[Prepared]:
@@ -176,7 +179,7 @@ class DocumentSync:
                 with self._ledger.write() as connection:
                     change = table.remove(connection, batch)
                 self._count(change)
-            self.tally.documents["removed"] += len(batch)
+            self.tally.count(source, "removed", len(batch))
 
     def _count(self, change: table.ChunkChanges) -> None:
         self.tally.chunks += change

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ragkit.components import Entry
 from ragkit.ingest.cutting import Cuttable, Cutter
 from ragkit.ingest.reading import Cleaning, NamedSource, Reading, batches, describe, entries, read
+from ragkit.ingest.report import Clock
 from ragkit.state import documents as table
 from ragkit.state.documents import NewChunk
 from ragkit.state.hashing import document_id
@@ -54,7 +55,8 @@ class Group:
 class Preparer:
     """Reads and cuts what changed. `cutter` is None where nothing is to be cut, in a dry run."""
 
-    def __init__(self, ledger: Ledger, cutter: Cutter | None, cleaning: Cleaning, *, rehash: bool) -> None:
+    def __init__(self, ledger: Ledger, cutter: Cutter | None, cleaning: Cleaning, clock: Clock, *, rehash: bool) -> None:
+        self.clock = clock
         self._ledger = ledger
         self._cutter = cutter
         self._cleaning = cleaning
@@ -88,7 +90,8 @@ class Preparer:
         """The document's chunks, or why it cannot be cut."""
         assert self._cutter is not None
         try:
-            return self._cutter.cut(document)
+            with self.clock.stage("cutting"):
+                return self._cutter.cut(document)
         except Exception as error:  # noqa: BLE001 - a chunker is a plugin; its failure is this document's
             return f"cannot be cut into chunks: {describe(error, document.uri)}"
 
@@ -105,7 +108,8 @@ class Preparer:
         with self._ledger.read() as connection:
             known = table.known(connection, list(fresh))
         for identity, entry in fresh.items():
-            reading = read(source, entry, known.get(identity), self._cleaning, rehash=self._rehash)
+            with self.clock.stage("reading"):
+                reading = read(source, entry, known.get(identity), self._cleaning, rehash=self._rehash)
             yield self._prepared(reading, gone=reading.outcome == "gone" and identity in known)
 
     def _prepared(self, reading: Reading, *, gone: bool) -> Prepared:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ragkit.config import Config, load
+from ragkit.errors import StateError
 from ragkit.host import Host
 from ragkit.ingest.documents import Rules
 from ragkit.ingest.repair import Verification, repair, verify
@@ -19,6 +20,7 @@ from ragkit.pipeline.caches import clear
 from ragkit.pipeline.index import Index, index_exists, nothing_ingested
 from ragkit.pipeline.opened import OpenGeneration
 from ragkit.pipeline.status import Status, view_status
+from ragkit.pipeline.watching import changes, watched
 from ragkit.query.answer import Answer
 from ragkit.query.run import check_question
 from ragkit.query.search import SearchResult
@@ -177,6 +179,21 @@ class Pipeline:
             cache={**index.cache.statistics(), "scores": index.scores.statistics()}, last_run=runs[0] if runs else None,
         )  # fmt: skip
 
+    def changes(self, only: Sequence[str] = ()) -> Iterator[None]:
+        """Comes whenever something changes in the files of the sources (with `only`, of those), until Ctrl-C."""
+        return changes(watched(self.config, only), self.config.state)
+
+    def runs(self, limit: int = 20) -> list[dict[str, Any]]:
+        """The last ingests, newest first: `id`, `started` and `finished` (seconds since the epoch), `status`, `report`."""
+        return self._index.ledger.runs(limit)
+
+    def run(self, number: int) -> dict[str, Any]:
+        """An ingest by its number. Raises `StateError` for one that there is none of."""
+        found = self._index.ledger.run(number)
+        if found is None:
+            raise StateError(f"there is no run {number}", cure="`ragkit runs` lists them")
+        return found
+
     def caches(self) -> dict[str, Any]:
         """What is kept of vectors and of rerankers' scores, layer by layer, and how often it helped."""
         return {"vectors": self._index.cache.statistics(), "scores": self._index.scores.statistics()}
@@ -208,7 +225,3 @@ class Pipeline:
         index = self._index
         with index.ledger.lock("ingest", "the ingest of this state").hold():
             return retire(index.ledger, index.generations, index.wiring.open_store)
-
-    def runs(self, limit: int = 20) -> list[dict[str, Any]]:
-        """The last ingests, newest first."""
-        return self._index.ledger.runs(limit)

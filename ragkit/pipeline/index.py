@@ -10,14 +10,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ragkit.config import Config
+from ragkit.config import Config, render
 from ragkit.errors import ConfigError, MismatchError, Problem, StateError
 from ragkit.host.words import nearest
 from ragkit.ingest.apply import apply
 from ragkit.ingest.documents import DocumentSync, Rules
 from ragkit.ingest.following import following
 from ragkit.ingest.preparing import Preparer
-from ragkit.ingest.report import IngestReport, Progress, Tally, ViewReport
+from ragkit.ingest.report import Clock, IngestReport, Progress, Tally, ViewReport, most_frequent, percentiles
 from ragkit.ingest.retire import retire
 from ragkit.pipeline.caches import bound, open_cache
 from ragkit.pipeline.opened import OpenGeneration
@@ -25,6 +25,7 @@ from ragkit.pipeline.pool import ViewPool
 from ragkit.pipeline.wiring import Wiring, collection_prefix
 from ragkit.state.cached_embedding import CachedEmbedding
 from ragkit.state.generations import Generations
+from ragkit.state.hashing import fingerprint
 from ragkit.state.ledger import Ledger
 from ragkit.state.records import GenerationRecord
 from ragkit.state.scores import SqliteScores
@@ -107,10 +108,11 @@ class Index:
         self._require_sources(rules.only)
         started = time.monotonic()
         if rules.dry_run:
-            return self._report(self._documents(rules, progress, None, None, lambda: None).tally, (), started, dry_run=True)
+            sync = self._documents(rules, progress, None, None, lambda: None, Clock())
+            return self._report(sync.tally, (), started, dry_run=True)
         wanted = self.wiring.wanted()
         with self.ledger.lock("ingest", "the ingest of this state").hold():
-            run = self.ledger.start_run(wanted.chunking)
+            run = self.ledger.start_run(fingerprint(render(self.config)))
             try:
                 report = self._ingest(rules, progress, self.generations.ensure(wanted), started, views_only=views_only)
             except BaseException as error:
@@ -128,13 +130,14 @@ class Index:
         with self.pool.using(target.vector, target.keyword) as views:
             for view in views:
                 view.require_sound()
+            clock = Clock()
             steps = {
-                view: partial(apply, self.ledger, self.generations, view, model, progress)
+                view: clock.timed(view.record.kind, partial(apply, self.ledger, self.generations, view, model, progress))
                 for view, model in zip(views, (embedding, None), strict=True)
             }
             stepwise = [step for view, step in steps.items() if view.store.capabilities.get("incremental", True)]
             with following(stepwise, list(steps.values())) as stored:
-                sync = self._documents(rules, progress, target.chunking, embedding, stored, views_only=views_only)
+                sync = self._documents(rules, progress, target.chunking, embedding, stored, clock, views_only=views_only)
             for view in views:
                 view.require_sound()
             report = self._report(sync.tally, views, started, chunking=target.chunking)
@@ -161,11 +164,12 @@ class Index:
         chunking: int | None,
         embedding: CachedEmbedding | None,
         stored: Callable[[], None],
+        clock: Clock,
         *,
         views_only: bool = False,
     ) -> DocumentSync:
         cutter = None if chunking is None else self.wiring.cutter()
-        preparer = Preparer(self.ledger, cutter, self.wiring.cleaning(), rehash=rules.rehash)
+        preparer = Preparer(self.ledger, cutter, self.wiring.cleaning(), clock, rehash=rules.rehash)
         sync = DocumentSync(self.ledger, chunking, preparer, rules, progress, embedding=embedding, stored=stored)
         if not views_only:
             sync.run(self.wiring.sources(rules.only))
@@ -192,6 +196,8 @@ class Index:
             },
             embedded=0, cache_hits=0, views=tuple(reports), failures=tuple(tally.failures), notes=tuple(notes),
             seconds=round(time.monotonic() - started, 3), dry_run=dry_run,
+            sources={name: dict(counted) for name, counted in tally.sources.items()}, categories=most_frequent(tally.categories),
+            authors=most_frequent(tally.authors), chunk_tokens=percentiles(tally.lengths), stages=tally.clock.seconds(),
         )  # fmt: skip
 
     def _require_sources(self, only: Sequence[str]) -> None:

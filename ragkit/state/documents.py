@@ -46,7 +46,10 @@ class NewDocument:
 
 @dataclass(frozen=True)
 class NewChunk:
-    """A chunk as it was cut. `input_hash` is of what is embedded, `payload_hash` of the fields that stores filter by."""
+    """A chunk as it was cut. `input_hash` is of what is embedded, `payload_hash` of the fields that stores filter by.
+
+    `tokens` are those of what is embedded; the ledger does not keep them.
+    """
 
     id: uuid.UUID
     ordinal: int
@@ -60,6 +63,7 @@ class NewChunk:
     input_hash: bytes
     payload_hash: bytes
     parent: uuid.UUID | None = None
+    tokens: int = 0
 
 
 @dataclass(frozen=True)

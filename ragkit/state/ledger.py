@@ -135,6 +135,12 @@ class Ledger:
             rows = connection.execute(select(schema.runs).order_by(schema.runs.c.id.desc()).limit(limit)).mappings()
             return [{**row, "report": json.loads(row["report"])} for row in rows]
 
+    def run(self, number: int) -> dict[str, Any] | None:
+        """An ingest by its number."""
+        with self.read() as connection:
+            row = connection.execute(select(schema.runs).where(schema.runs.c.id == number)).mappings().one_or_none()
+            return None if row is None else {**row, "report": json.loads(row["report"])}
+
     def counts(self, chunking: int) -> dict[str, int]:
         """Current documents, and live and truncated chunks of a chunking."""
         alive = (schema.chunks.c.chunking == chunking) & ~schema.chunks.c.deleted
