@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -45,7 +46,13 @@ class HuggingFaceOptions(Options):
         default="auto", description="`auto` computes in bfloat16 where the processor has it and the vectors stay the same."
     )
     device: str | None = runtime(default=None, description="`cpu`, `cuda`, `cuda:1`, `mps`; by default the best there is.")
-    batch_size: int = runtime(default=32, ge=1, le=2048, description="Texts that go through the model at once.")
+    batch_size: int = runtime(default=128, ge=1, le=2048, description="Texts that go through the model at once, at most.")
+    batch_tokens: int = runtime(
+        default=8192,
+        ge=1,
+        le=10_000_000,
+        description="Tokens that go through it at once, with padding; a longer text goes alone.",
+    )
     cache_folder: ConfigPath | None = runtime(default=None, description="Where downloaded models lie.")
 
 
@@ -68,8 +75,18 @@ class CrossEncoderOptions(RerankerOptions):
     cache_folder: ConfigPath | None = runtime(default=None, description="Where downloaded models lie.")
 
 
+def wait_passively() -> None:
+    """Have torch's threads sleep while they wait for each other, unless the environment says how they wait.
+
+    They spin otherwise, which wins nothing on an idle machine; where another program keeps a core busy, they wait for the one
+    that is not running, and a question takes ten times as long. It has to be said before torch is loaded.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def build(options: HuggingFaceOptions, context: BuildContext) -> LocalEmbedding:
     """Load the model; nothing is contacted unless it has to be downloaded."""
+    wait_passively()
     from ragkit_huggingface.embedding import load
 
     return load(options, context.folder)
@@ -95,6 +112,7 @@ def build_cross_encoder(options: CrossEncoderOptions, context: BuildContext) -> 
     from ragkit_huggingface.cross_encoder import CrossEncoderReranker
     from ragkit_huggingface.judge import Judge
 
+    wait_passively()
     judge = Judge(options, context.folder)
     judge.check_folder()
     return CrossEncoderReranker(context, judge, cache=options.cache)

@@ -12,6 +12,7 @@ from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 from sentence_transformers.util import batch_to_device
 
 from ragkit.errors import ComponentError
+from ragkit_huggingface.batches import batches
 from ragkit_huggingface.model import Model
 from ragkit_huggingface.precision import faster
 from ragkit_huggingface.quiet import quiet
@@ -21,16 +22,45 @@ if TYPE_CHECKING:
 
 _TOGETHER = 512
 """Texts that LlamaIndex hands over at once: enough for batches of about equal length to be made of them."""
+_CHARS_PER_TOKEN = 3
+"""Fewer than most texts have, so that a batch is rather too small than too large. To count would be to tokenize twice."""
+_UNLIMITED = 1_000_000
 
 
 class LocalEmbedding(HuggingFaceEmbedding):
     """Embeds in batches of texts of like length, and does not try again what fails: a model on this machine fails for good."""
 
     _together: int = PrivateAttr()
+    _tokens: int = PrivateAttr()
 
     def _embed(self, inputs: Sequence[Any], prompt_name: str | None = None) -> list[list[float]]:
-        if len(inputs) == 1 and self._model.truncate_dim is None:
-            return [self._embed_one(inputs[0], prompt_name)]
+        if self._model.truncate_dim is not None:
+            return self._encoded(inputs, prompt_name)
+        limit = self._model.max_seq_length or _UNLIMITED
+        lengths = [min(limit, len(text) // _CHARS_PER_TOKEN + 2) for text in inputs]
+        vectors: list[list[float]] = [[]] * len(inputs)
+        for batch in batches(lengths, self._together, self._tokens):
+            found = self._forward([inputs[position] for position in batch], prompt_name)
+            for position, vector in zip(batch, found, strict=True):
+                vectors[position] = vector
+        return vectors
+
+    def _forward(self, texts: list[Any], prompt_name: str | None) -> list[list[float]]:
+        """What `encode` does for a batch, without what it does around it: for a question, that is a tenth of the time."""
+        model = self._model
+        with torch.inference_mode():
+            features = model.preprocess(texts, prompt=model.prompts.get(prompt_name or "") or None)
+            mask = features.get("attention_mask")
+            if mask is not None and bool(mask.all()):  # texts of one length have no padding to hide
+                del features["attention_mask"]
+            vectors = model(batch_to_device(features, model.device))["sentence_embedding"].float()
+            if self.normalize:
+                vectors = torch.nn.functional.normalize(vectors, dim=1)
+        rows: list[list[float]] = vectors.cpu().tolist()
+        return rows
+
+    def _encoded(self, inputs: Sequence[Any], prompt_name: str | None) -> list[list[float]]:
+        """By sentence-transformers itself, which knows how a model's vectors are cut short."""
         vectors: list[list[float]] = self._model.encode(
             list(inputs),
             batch_size=self._together,
@@ -39,20 +69,6 @@ class LocalEmbedding(HuggingFaceEmbedding):
             show_progress_bar=False,
         ).tolist()
         return vectors
-
-    def _embed_one(self, text: Any, prompt_name: str | None) -> list[float]:
-        """What `encode` does for one text, without what it does for batches: for a question, a tenth of the time."""
-        model = self._model
-        with torch.inference_mode():
-            features = model.preprocess([text], prompt=model.prompts.get(prompt_name or "") or None)
-            mask = features.get("attention_mask")
-            if mask is not None and bool(mask.all()):  # one text has no padding to hide
-                del features["attention_mask"]
-            vector = model(batch_to_device(features, model.device))["sentence_embedding"][0].float()
-            if self.normalize:
-                vector = torch.nn.functional.normalize(vector, dim=0)
-        values: list[float] = vector.cpu().tolist()
-        return values
 
 
 def load(options: HuggingFaceOptions, scratch: Path) -> LocalEmbedding:
@@ -81,6 +97,6 @@ def load(options: HuggingFaceOptions, scratch: Path) -> LocalEmbedding:
     embedding._model.eval()
     if options.dtype == "auto":
         embedding._model = faster(embedding._model)
-    embedding._together = options.batch_size
+    embedding._together, embedding._tokens = options.batch_size, options.batch_tokens
     embedding.model_name = options.model
     return embedding

@@ -1,0 +1,57 @@
+"""Batches of texts: by tokens and length, and the same vectors as one by one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ragkit_huggingface
+from ragkit.testing import build_context
+from ragkit_huggingface import HuggingFaceOptions
+from ragkit_huggingface.batches import batches
+
+
+@given(st.lists(st.integers(1, 300), max_size=200), st.integers(1, 40), st.integers(1, 2_000))
+def test_every_text_is_in_one_batch_that_keeps_the_bounds(lengths: list[int], most_texts: int, most_tokens: int) -> None:
+    made = batches(lengths, most_texts, most_tokens)
+    assert sorted(position for batch in made for position in batch) == list(range(len(lengths)))
+    for batch in made:
+        longest = max(lengths[position] for position in batch)
+        assert len(batch) <= most_texts
+        assert len(batch) == 1 or len(batch) * longest <= most_tokens
+    in_order = [lengths[position] for batch in made for position in batch]
+    assert in_order == sorted(lengths, reverse=True)
+
+
+def test_batches_are_filled() -> None:
+    assert [len(batch) for batch in batches([10] * 100, 32, 10_000)] == [32, 32, 32, 4]
+    assert [len(batch) for batch in batches([10] * 100, 200, 250)] == [25, 25, 25, 25]
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_size": 3}, {"batch_tokens": 40}, {"dtype": "float32"}])
+def test_vectors_do_not_depend_on_the_batch(tmp_path_factory: pytest.TempPathFactory, options: dict[str, object]) -> None:
+    texts = [f"{'words and more words ' * (number % 7)}about lake {number}" for number in range(40)] + ["", "湖", "x" * 3_000]
+    model = ragkit_huggingface.build(HuggingFaceOptions(**options), build_context(tmp_path_factory.mktemp("model")))
+    together = np.array(model.get_text_embedding_batch(texts))
+    alone = np.array([model.get_text_embedding(text) for text in texts])
+    assert together.shape == (len(texts), 384)
+    assert np.linalg.norm(together, axis=1) == pytest.approx(1, abs=1e-4)
+    assert ((together * alone).sum(axis=1) > 0.999).all()
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_threads_wait_as_the_environment_says_or_asleep(given: dict[str, str], expected: str) -> None:
+    code = (
+        "import os, sys, tempfile, pathlib, ragkit_huggingface as h; from ragkit.testing import build_context\n"
+        "assert 'torch' not in sys.modules\n"
+        "h.build(h.HuggingFaceOptions(), build_context(pathlib.Path(tempfile.mkdtemp()))); print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"} | given
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == expected
