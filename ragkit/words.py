@@ -1,4 +1,4 @@
-"""Reading a text as plain words: for embeddings without a tokenizer, keyword stores that tell no terms, and fakes."""
+"""Reading a text as plain words: for embeddings without a tokenizer, stores that tell no terms, fakes, and quick counts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ragkit.components import Tokenizer
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _WORD = re.compile(r"\w+")
+_BETWEEN_SPACES = re.compile(r"[^ \t\n]+")
+_PROBES = ("plain", "words,", "(with)", "punctuation.", "x1y2z3", "naïve", "supercalifragilistic")
+_SEPARATORS = (" ", "\n", "\n\n", "\t", "    ")
+_LONGEST_KEPT = 48
+_MOST_KEPT = 200_000
 
 
 def plain_terms(text: str) -> list[str]:
@@ -49,3 +58,65 @@ class PlainTerms:
         """ln(1 + (N − df + 0.5) / (df + 0.5)), as Lucene has it."""
         counts = [self.frequencies.get(term, 0) for term in terms]
         return [math.log1p((self.total - count + 0.5) / (count + 0.5)) for count in counts]
+
+
+def splits_at_space(tokenizer: Tokenizer) -> bool:
+    """Whether the tokens of a text are those of its words: space costs nothing and joins nothing (WordPiece).
+
+    Then the counts of pieces cut at spaces add up, and a chunk need not be counted once more as a whole. Tokenizers
+    that keep spaces (byte-level BPE, SentencePiece) fail here, and their chunks are counted.
+    """
+    if isinstance(tokenizer, CountsByWord):
+        return True
+    if any(tokenizer.count(_SEPARATORS)):
+        return False
+    alone = tokenizer.count(_PROBES)
+    joined = [separator.join(_PROBES) for separator in _SEPARATORS]
+    return all(count == sum(alone) for count in tokenizer.count(joined))
+
+
+def counting(tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer itself, or where its counts add up at spaces one that counts the same in a tenth of the time."""
+    return CountsByWord(tokenizer) if splits_at_space(tokenizer) else tokenizer
+
+
+class CountsByWord:
+    """A `Tokenizer` whose counts add up at spaces: it counts each word once and remembers up to 200,000 of them.
+
+    Words repeat, so that most of a text costs a look into a dictionary. Threads may share it.
+    """
+
+    def __init__(self, inner: Tokenizer) -> None:
+        self._inner = inner
+        self._known: dict[str, int] = {}
+
+    @property
+    def max_tokens(self) -> int | None:
+        return self._inner.max_tokens
+
+    @property
+    def special_tokens(self) -> int:
+        return self._inner.special_tokens
+
+    @property
+    def fingerprint(self) -> str:
+        return self._inner.fingerprint
+
+    def offsets(self, text: str) -> Sequence[tuple[int, int]]:
+        return self._inner.offsets(text)
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """The number of tokens of each text, as the tokenizer itself counts."""
+        words = [_BETWEEN_SPACES.findall(text) for text in texts]
+        known = self._known
+        try:
+            return [sum(map(known.__getitem__, found)) for found in words]
+        except KeyError:
+            missing = list({word for found in words for word in found if word not in known})
+        fresh = dict(zip(missing, self._inner.count(missing), strict=True))
+        kept = {word: count for word, count in fresh.items() if len(word) <= _LONGEST_KEPT}
+        if len(known) + len(kept) > _MOST_KEPT:
+            self._known = kept  # this call goes on with the old one
+        else:
+            known.update(kept)
+        return [sum([known[word] if word in known else fresh[word] for word in found]) for found in words]

@@ -4,6 +4,8 @@ PLUGINS: tuple[str, ...] = (
     "ragkit.builtin.sources",
     "ragkit.builtin.cleaners",
     "ragkit.builtin.chunkers",
+    "ragkit.builtin.structure",
+    "ragkit.builtin.nested",
     "ragkit.builtin.retrievers",
     "ragkit.builtin.passages",
     "ragkit.builtin.questions",

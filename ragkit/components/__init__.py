@@ -17,6 +17,7 @@ from ragkit.components.component import (
 )
 from ragkit.components.context import BuildContext
 from ragkit.components.kinds import Kind
+from ragkit.components.links import LinkedSource, LinkPattern, link_faults, link_sources
 from ragkit.components.options import (
     CleanerOptions,
     ConfigPath,
@@ -54,8 +55,8 @@ from ragkit.components.stages import EstimatesTime, Prepares, Run, ScoreCache, S
 __all__ = [
     "AnswererSpec", "Bounded", "BoundsScores", "BuildContext", "ChunkerSpec", "CleanerOptions", "CleanerSpec", "Component",
     "ConfigPath", "Counts", "Drops", "EmbeddingSpec", "Entry", "EstimatesTime", "Flushes", "Hits", "KeywordStoreSpec", "Kind",
-    "LLMSpec", "Leg", "ListsEntries", "ListsIds", "Marks", "Nested", "Options", "Prepares", "Presents", "RerankerOptions",
-    "RerankerSpec", "RetrieverSpec", "ReturnsVectors", "Role", "Run", "ScoreCache", "ScoresIds", "SearchesIds", "SourceOptions",
-    "SourceSpec", "Spec", "Stage", "TellsFilters", "Tokenizer", "Upserts", "VectorStoreSpec", "WeighsTerms", "identity",
-    "runtime", "secret",
+    "LLMSpec", "Leg", "LinkPattern", "LinkedSource", "ListsEntries", "ListsIds", "Marks", "Nested", "Options", "Prepares",
+    "Presents", "RerankerOptions", "RerankerSpec", "RetrieverSpec", "ReturnsVectors", "Role", "Run", "ScoreCache", "ScoresIds",
+    "SearchesIds", "SourceOptions", "SourceSpec", "Spec", "Stage", "TellsFilters", "Tokenizer", "Upserts", "VectorStoreSpec",
+    "WeighsTerms", "identity", "link_faults", "link_sources", "runtime", "secret",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from ragkit.components.kinds import Kind
+from ragkit.components.links import LinkPattern
 from ragkit.components.options import Options
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class Component:
     Two callables are for embeddings alone. `identity(options, context)` returns what identifies the model beyond
     its options (the hash of its weights, pooling, prompts, maximum length); `tokenizer(options, context)` returns the
     `Tokenizer` that counts as the model does. Both should work without loading the model.
+
+    `links` are for sources alone: which links of a list this source takes.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Component:
     identity: Callable[[Any, BuildContext], str] | None = None
     tokenizer: Callable[[Any, BuildContext], Tokenizer] | None = None
     adapt: Callable[[Any], Mapping[str, Any]] | None = None
+    links: tuple[LinkPattern, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ragkit.components.component import Spec
+from ragkit.components.links import LinkedSource
 from ragkit.components.protocols import Leg, Tokenizer, WeighsTerms
 from ragkit.components.stages import Run, ScoreCache
 
@@ -59,6 +60,13 @@ class BuildContext(Protocol):
     def build(self, spec: Spec) -> Any:
         """Build a nested component."""
 
+    def link_sources(self, links: Sequence[str], options: Mapping[str, Any]) -> Iterator[LinkedSource]:
+        """The sources whose `Component.links` take `links`, built one by one, in folders within this component's.
+
+        A source whose option holds a list gets all its links at once. `options` are given to those sources that have them.
+        What cannot be found or built is told in its `error`.
+        """
+
     def leg(self, retriever: Any, name: str) -> Leg:
         """Any retriever as a leg called `name`; one that is no `Leg` itself is asked for nodes, and the trace says so."""
 
@@ -90,7 +98,10 @@ class BuildContext(Protocol):
         """The chunk with those around it in its document, in reading order."""
 
     def parent(self, chunk_id: str) -> BaseNode | None:
-        """The chunk that this one was cut from, or None."""
+        """What this chunk was cut from, or None where its chunker says nothing of that. No search finds it.
+
+        Its text is the document's; its LlamaIndex children are the chunks that were cut from it.
+        """
 
     def passage(self, ids: Sequence[str]) -> BaseNode | None:
         """One node for the text from the first to the last of these chunks, which must be of one document.

@@ -35,7 +35,7 @@ def validate(
         found += _repeated(data, places, kind, host)
     if settings and settings.filter:
         found += _deaf(settings.retriever, settings.filter, ("retriever",))
-    return Config.model_construct(**dict(settings)) if settings else None, _placed(data, places, found)
+    return Config.model_construct(**dict(settings), host=host) if settings else None, _placed(data, places, found)
 
 
 def _resolve(host: Host, kind: Kind, value: Any, context: Mapping[str, Any]) -> Spec:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pluggy
 
 from ragkit import hookspecs
-from ragkit.components import Component, Kind, Options
+from ragkit.components import Component, Kind, Options, link_faults
 from ragkit.errors import PluginError
 from ragkit.host.discovery import PluginInfo, discovered
 from ragkit.host.missing import missing_component
@@ -116,6 +116,8 @@ def _checked(info: PluginInfo, kind: Kind, item: Any) -> Component:
     taken = {"use", "name"} if kind in NAMED_KINDS else {"use"}
     for field in sorted(taken & set(item.options.model_fields)):
         raise _broken(info, f"{place} with an option {field!r}, which has a meaning of its own beside every component")
+    for wrong in link_faults(item):
+        raise _broken(info, f"{place} with a link pattern that {wrong}")
     return item
 
 

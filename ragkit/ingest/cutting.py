@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.components import Tokenizer
 from ragkit.state.documents import NewChunk
-from ragkit.state.hashing import chunk_id, input_key
+from ragkit.state.hashing import chunk_id, input_key, parent_id
 from ragkit.state.pending import embedded_input, payload, payload_hash
-from ragkit.text import LEAD_TOKENS, PAGE_BREAK, Heading, heading_path, headings
+from ragkit.text import LEAD_TOKENS, PAGE_BREAK, Heading, headings
 
 if TYPE_CHECKING:
     from llama_index.core.node_parser import NodeParser
@@ -46,7 +47,7 @@ class Cutter:
             return []
         nodes = self._nodes(document)
         markdown = document.metadata.get("format") == "markdown"
-        outline = headings(document.text) if markdown else []
+        outline = _Outline.of(headings(document.text) if markdown else [])
         spans = _spans(document.text, nodes)
         places = [_place(document.text, outline, span) for span in spans]
         leads = [self._make_lead(document.title, path, opens) for path, _, opens in places]
@@ -54,13 +55,15 @@ class Cutter:
         lengths = self._tokenizer.count(inputs)
         limit = self._tokenizer.max_tokens
         seen: Counter[str] = Counter()
-        found = []
+        found: list[NewChunk] = []
+        parents: dict[str, uuid.UUID] = {}
         for ordinal, (node, span, (path, page, _)) in enumerate(zip(nodes, spans, places, strict=True)):
             text, heading = node.get_content(), " > ".join(path)
+            identity = chunk_id(document.id, self._fingerprint, text, seen[text])
             fields = payload(document.metadata, document.source, document.uri, document.title, heading, page)
             found.append(
                 NewChunk(
-                    id=chunk_id(document.id, self._fingerprint, text, seen[text]),
+                    id=identity,
                     ordinal=ordinal,
                     text=text,
                     lead=leads[ordinal],
@@ -72,6 +75,7 @@ class Cutter:
                     input_hash=input_key(inputs[ordinal]),
                     payload_hash=payload_hash(fields),
                     tokens=lengths[ordinal],
+                    parent=_parent(node, identity, parents),
                 )
             )
             seen[text] += 1
@@ -93,8 +97,15 @@ class Cutter:
         while len(parts) > 1 and self._tokenizer.count([" > ".join(parts)])[0] > LEAD_TOKENS:
             del parts[0]
         lead = " > ".join(parts)
-        offsets = self._tokenizer.offsets(lead)
-        return lead if len(offsets) <= LEAD_TOKENS else lead[: offsets[LEAD_TOKENS - 1][1]]
+        if self._tokenizer.count([lead])[0] <= LEAD_TOKENS:
+            return lead
+        return lead[: self._tokenizer.offsets(lead)[LEAD_TOKENS - 1][1]]
+
+
+def _parent(node: BaseNode, identity: uuid.UUID, known: dict[str, uuid.UUID]) -> uuid.UUID | None:
+    """The identity of what the chunker says that the node was cut from."""
+    related = node.parent_node
+    return None if related is None else known.setdefault(related.node_id, parent_id(identity))
 
 
 def _spans(text: str, nodes: Sequence[BaseNode]) -> list[tuple[int, int] | None]:
@@ -115,10 +126,30 @@ def _spans(text: str, nodes: Sequence[BaseNode]) -> list[tuple[int, int] | None]
     return spans
 
 
-def _place(text: str, outline: Sequence[Heading], span: tuple[int, int] | None) -> tuple[list[str], int | None, bool]:
+@dataclass(frozen=True)
+class _Outline:
+    """Where the headings of a document start, and the path of titles that each opens; made once for all its chunks."""
+
+    starts: Sequence[int]
+    paths: Sequence[list[str]]
+
+    @classmethod
+    def of(cls, outline: Sequence[Heading]) -> _Outline:
+        above: list[Heading] = []
+        paths = []
+        for heading in outline:
+            while above and above[-1].level >= heading.level:
+                above.pop()
+            above.append(heading)
+            paths.append([one.title for one in above if one.title])
+        return cls([heading.start for heading in outline], paths)
+
+
+def _place(text: str, outline: _Outline, span: tuple[int, int] | None) -> tuple[list[str], int | None, bool]:
     """The heading path, the page (from 1) and whether the chunk opens with a heading."""
     if span is None:
         return [], None, False
     start, _ = span
     page = text.count(PAGE_BREAK, 0, start) + 1 if PAGE_BREAK in text else None
-    return heading_path(outline, start), page, any(heading.start == start for heading in outline)
+    at = bisect_right(outline.starts, start) - 1
+    return (outline.paths[at], page, outline.starts[at] == start) if at >= 0 else ([], page, False)

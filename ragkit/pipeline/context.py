@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ragkit.components import Leg, ScoreCache, Spec, Tokenizer, WeighsTerms
+from ragkit.components import Leg, LinkedSource, ScoreCache, Spec, Tokenizer, WeighsTerms
 from ragkit.errors import ComponentError
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ class Shared(Protocol):
     @property
     def scores(self) -> ScoreCache: ...
 
-    def build(self, spec: Spec, *, offered: Offered | None = None) -> Any: ...
+    def build(self, spec: Spec, *, folder: Path | None = None, offered: Offered | None = None) -> Any: ...
+
+    def link_sources(self, links: Sequence[str], options: Mapping[str, Any], folder: Path) -> Iterator[LinkedSource]: ...
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,9 @@ class Context:
     def build(self, spec: Spec) -> Any:
         return self._shared.build(spec, offered=self._offered)
 
+    def link_sources(self, links: Sequence[str], options: Mapping[str, Any]) -> Iterator[LinkedSource]:
+        return self._shared.link_sources(links, options, self.folder)
+
     def leg(self, retriever: Any, name: str) -> Leg:
         from ragkit.query.adapters import as_leg
 
@@ -133,10 +138,10 @@ class Context:
         return [to_node(chunk) for chunk in self._generation("chunks").reader.neighbours(chunk_id, before, after)]
 
     def parent(self, chunk_id: str) -> BaseNode | None:
-        from ragkit.query.hydrate import to_node
+        from ragkit.query.hydrate import to_parent
 
         found = self._generation("chunks").reader.parent(chunk_id)
-        return to_node(found) if found else None
+        return to_parent(found) if found else None
 
     def passage(self, ids: Sequence[str]) -> BaseNode | None:
         from ragkit.query.hydrate import passage

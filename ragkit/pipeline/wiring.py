@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragkit.components import Spec, Tokenizer
+from ragkit.components import Kind, LinkedSource, Spec, Tokenizer, link_sources
 from ragkit.config import Config
-from ragkit.errors import ComponentError, RagkitError
+from ragkit.errors import ComponentError, PluginError, RagkitError
 from ragkit.ingest.cutting import Cutter
 from ragkit.ingest.reading import Cleaning, CleaningStep, NamedSource
 from ragkit.pipeline.context import Context, Offered
@@ -21,10 +21,14 @@ from ragkit.state.ledger import Ledger
 from ragkit.state.records import ViewRecord
 from ragkit.state.scores import SqliteScores
 from ragkit.state.stores import StoreAdapter
-from ragkit.words import WordTokenizer
+from ragkit.words import WordTokenizer, counting
 
 if TYPE_CHECKING:
     from llama_index.core.llms import LLM
+
+
+_PAGES = "web"
+"""The source that takes any page."""
 
 
 class Wiring:
@@ -46,7 +50,7 @@ class Wiring:
             spec = self.config.embedding
             make = spec.component.tokenizer
             limit = spec.capabilities.get("max_tokens")
-            self._tokenizer = make(spec.options, self.context(spec)) if make else WordTokenizer(limit, 0)
+            self._tokenizer = counting(make(spec.options, self.context(spec)) if make else WordTokenizer(limit, 0))
         return self._tokenizer
 
     @property
@@ -70,7 +74,12 @@ class Wiring:
         """The generation that this configuration describes."""
         config, tokens = self.config, self.tokenizer
         return Wanted(
-            chunking=fingerprint([config.chunker.identity(), tokens.fingerprint, tokens.max_tokens, tokens.special_tokens]),
+            chunking=fingerprint(
+                [
+                    *(config.chunker.identity(), tokens.fingerprint, tokens.max_tokens, tokens.special_tokens),
+                    *([self._model()] if _embeds(config.chunker) else []),
+                ]
+            ),
             vector=_view("vector", config.vector_store, [self._model(), config.vector_store.identity()]),
             keyword=_view("keyword", config.keyword_store, [config.keyword_store.identity()]),
         )
@@ -88,7 +97,17 @@ class Wiring:
     def sources(self, only: Sequence[str] = ()) -> list[NamedSource]:
         """The sources by name; with `only`, those."""
         wanted = [spec for spec in self.config.sources if not only or spec.name in only]
-        return [NamedSource(spec.name, self.build(spec), getattr(spec.options, "category", None)) for spec in wanted]
+        return [
+            NamedSource(spec.name, self.build(spec, folder=self._folder_of(spec)), getattr(spec.options, "category", None))
+            for spec in wanted
+        ]
+
+    def link_sources(self, links: Sequence[str], options: Mapping[str, Any], folder: Path) -> Iterator[LinkedSource]:
+        """See `BuildContext.link_sources`. What was installed later goes before what is built in."""
+        components = [] if self.config.host is None else [*self.config.host.components(Kind.SOURCE).values()][::-1]
+        return link_sources(
+            components, links, options, lambda spec: self.build(spec, folder=folder / _slug(spec.use)), self._untaken
+        )
 
     def open_store(self, record: ViewRecord) -> StoreAdapter:
         """The store of a view. Raises `ComponentError` for a view that another configuration made in another kind of store."""
@@ -121,6 +140,19 @@ class Wiring:
                 cure="install the plugin's requirements again",
             ) from error
 
+    def _folder_of(self, source: Spec) -> Path:
+        """The folder of a source, of which there may be several of a kind."""
+        return self._ledger.folder / "components" / f"source-{_slug(source.name)}-{fingerprint(source.name)[:8]}"
+
+    def _untaken(self, link: str) -> RagkitError:
+        """Why no source takes a link: often, that the one for pages is not installed."""
+        try:
+            if self.config.host is not None and link.lower().startswith(("http://", "https://")):
+                self.config.host.component(Kind.SOURCE, _PAGES)
+        except PluginError as error:
+            return ComponentError(f"no other source takes it, and {error.message}", component=_PAGES, cure=error.cure)
+        return ComponentError("no installed source takes such a link", cure="see `ragkit plugins`, or take it out of the list")
+
     def _model(self) -> str:
         """The fingerprint of the embedding model: what it computes, not what it is called or runs on."""
         spec = self.config.embedding
@@ -131,6 +163,13 @@ class Wiring:
 
 def _view(kind: str, store: Spec, identity: Sequence[Any]) -> WantedView:
     return WantedView(kind, store.use, str(store.capabilities.get("processes", "one")), fingerprint(list(identity)))
+
+
+def _embeds(chunker: Spec) -> bool:
+    """Whether a chunker, or one that is nested in it, cuts with the embedding."""
+    values = [getattr(chunker.options, name) for name in type(chunker.options).model_fields]
+    nested = [item for value in values for item in (value.values() if isinstance(value, dict) else [value])]
+    return bool(chunker.capabilities.get("embeds")) or any(isinstance(item, Spec) and _embeds(item) for item in nested)
 
 
 def _slug(name: str, length: int = 40) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from llama_index.core.schema import NodeRelationship, NodeWithScore, RelatedNodeInfo, TextNode
 
-from ragkit.state.records import ChunkRecord
+from ragkit.state.records import ChunkRecord, ParentRecord
 
 if TYPE_CHECKING:
     from ragkit.state.reader import Reader
@@ -40,6 +40,13 @@ def to_node(chunk: ChunkRecord) -> ChunkNode:
         excluded_llm_metadata_keys=[key for key in metadata if key not in _SHOWN_TO_LLM],
         relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=chunk.document_id)},
     )
+
+
+def to_parent(parent: ParentRecord) -> ChunkNode:
+    """What chunks were cut from as a node; its LlamaIndex children are those chunks."""
+    node = to_node(parent.whole)
+    node.relationships[NodeRelationship.CHILD] = [RelatedNodeInfo(node_id=child) for child in parent.children]
+    return node
 
 
 def hydrate(reader: Reader, ids: Sequence[str], scores: Sequence[float] | None = None) -> list[NodeWithScore]:

@@ -50,6 +50,11 @@ def chunk_id(document: uuid.UUID, chunking: str, text: str, occurrence: int) -> 
     return uuid.uuid5(document, f"{chunking}:{digest(text).hex()}:{occurrence}")
 
 
+def parent_id(first: uuid.UUID) -> uuid.UUID:
+    """The identity of what several chunks were cut from: made of that of the first of them, so that it stays while that stays."""
+    return uuid.uuid5(first, "parent")
+
+
 def id_text(raw: bytes) -> str:
     """An id as users see it, from its 16 bytes: what `str(uuid.UUID(bytes=raw))` gives, in a quarter of the time."""
     digits = raw.hex()

@@ -6,6 +6,7 @@ import json
 import uuid
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, func, select
@@ -14,7 +15,7 @@ from ragkit.state.among import among, joined
 from ragkit.state.hashing import id_bytes, id_text
 from ragkit.state.ledger import Ledger
 from ragkit.state.pending import embedded_input
-from ragkit.state.records import ChunkRecord, DocumentRecord, GenerationRecord
+from ragkit.state.records import ChunkRecord, DocumentRecord, GenerationRecord, ParentRecord
 from ragkit.state.schema import chunks, documents
 
 _BATCH = 500
@@ -74,13 +75,17 @@ class Reader:
             query = self._select((chunks.c.document == place.document) & near).order_by(chunks.c.ordinal)
             return [_record(row) for row in connection.execute(query)]
 
-    def parent(self, chunk_id: str) -> ChunkRecord | None:
-        """The chunk that this one was cut from, or None."""
-        query = select(chunks.c.parent).where(chunks.c.id == uuid.UUID(chunk_id).bytes, self._alive)
+    def parent(self, chunk_id: str) -> ParentRecord | None:
+        """What this chunk was cut from: the live chunks of its document that share its parent, as one; or None."""
+        about = select(chunks.c.parent, chunks.c.document).where(chunks.c.id == uuid.UUID(chunk_id).bytes, self._alive)
         with self._ledger.read() as connection:
-            parent = connection.execute(query).scalar()
-        found = self.chunks([id_text(parent)]) if parent else []
-        return found[0] if found else None
+            row = connection.execute(about).one_or_none()
+            if row is None or row.parent is None:
+                return None
+            same = (chunks.c.document == row.document) & (chunks.c.parent == row.parent)
+            children = [_record(one) for one in connection.execute(self._select(same).order_by(chunks.c.ordinal))]
+            packed = connection.execute(select(documents.c.text).where(documents.c.key == row.document)).scalar()
+        return _parent(id_text(row.parent), children, zlib.decompress(packed).decode() if packed else "") if children else None
 
     def document(self, document_id: str) -> DocumentRecord | None:
         """The current version of a document with its whole text."""
@@ -155,6 +160,16 @@ def _record(row: Row[Any]) -> ChunkRecord:
     return ChunkRecord(
         key, id_text(raw), id_text(document), source, uri, title, ordinal, text, start, end, heading, page, json.loads(metadata)
     )
+
+
+def _parent(parent_id: str, children: Sequence[ChunkRecord], document: str) -> ParentRecord:
+    """The document's text from the first to the last of the children; theirs, where they are no pieces of it."""
+    starts, ends = [child.start for child in children], [child.end for child in children]
+    start = None if None in starts else min(place for place in starts if place is not None)
+    end = None if None in ends else max(place for place in ends if place is not None)
+    text = "\n\n".join(child.text for child in children) if start is None or end is None else document[start:end]
+    whole = replace(children[0], key=0, id=parent_id, text=text, start=start, end=end)
+    return ParentRecord(whole, tuple(child.id for child in children))
 
 
 def _document(row: Row[Any], *, text: bool = True) -> DocumentRecord:

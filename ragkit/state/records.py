@@ -44,6 +44,17 @@ class ChunkRecord:
 
 
 @dataclass(frozen=True)
+class ParentRecord:
+    """What several chunks of a document were cut from: its text as if it were a chunk, and their ids in reading order.
+
+    The metadata, heading and page of `whole` are those of its first chunk.
+    """
+
+    whole: ChunkRecord
+    children: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ViewRecord:
     """A view as the ledger knows it: `kind` is `vector` or `keyword`, `applied` the sequence number it has reached.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragkit.components import Hits, Leg, ScoreCache, Spec, Tokenizer, WeighsTerms
+from ragkit.components import Component, Hits, Leg, LinkedSource, ScoreCache, Spec, Tokenizer, WeighsTerms, link_sources
 from ragkit.errors import ComponentError
 from ragkit.words import PlainTerms, WordTokenizer
 
@@ -129,6 +129,7 @@ class FakeContext:
     llm: LLM | None = None
     given_embedding: BaseEmbedding | None = None
     scores: ScoreCache = field(default_factory=FakeScores)
+    sources: Sequence[Component] = ()
 
     @property
     def embedding(self) -> BaseEmbedding:
@@ -140,6 +141,14 @@ class FakeContext:
 
     def build(self, spec: Spec) -> Any:
         return spec.component.build(spec.options, self)
+
+    def link_sources(self, links: Sequence[str], options: Mapping[str, Any]) -> Iterator[LinkedSource]:
+        def build(spec: Spec) -> Any:
+            folder = self.folder / spec.use
+            folder.mkdir(exist_ok=True)
+            return spec.component.build(spec.options, replace(self, folder=folder))
+
+        return link_sources(self.sources, links, options, build, lambda link: ComponentError("no source of this test takes it"))
 
     def leg(self, retriever: Any, name: str) -> Leg:
         return _NamedLeg(retriever, name) if isinstance(retriever, Leg) else _NodesLeg(retriever, name)
@@ -178,7 +187,13 @@ class FakeContext:
 
     def parent(self, chunk_id: str) -> BaseNode | None:
         parent = self._chunk(chunk_id).parent_node
-        return None if parent is None else self._chunk(parent.node_id)
+        if parent is None:
+            return None
+        whole = next((node for node in self.chunks if node.node_id == parent.node_id), None)
+        children = [node for node in self.chunks if node.parent_node and node.parent_node.node_id == parent.node_id]
+        if whole is None:  # the parent of chunks that alone are known, as the host makes it
+            whole = self.passage([node.node_id for node in children])
+        return None if whole is None else whole.model_copy(update={"id_": parent.node_id, **_children(whole, children)})
 
     def passage(self, ids: Sequence[str]) -> BaseNode | None:
         from llama_index.core.schema import TextNode
@@ -214,6 +229,13 @@ class FakeContext:
         raise ComponentError(f"the test's context has no chunk {chunk_id!r}", cure="give it to build_context(chunks=[…])")
 
 
+def _children(whole: BaseNode, children: Sequence[BaseNode]) -> dict[str, Any]:
+    from llama_index.core.schema import NodeRelationship, RelatedNodeInfo
+
+    infos = [RelatedNodeInfo(node_id=node.node_id) for node in children]
+    return {"relationships": {**whole.relationships, NodeRelationship.CHILD: infos}}
+
+
 def build_context(
     folder: Path,
     *,
@@ -225,8 +247,12 @@ def build_context(
     legs: Mapping[str, Leg] | None = None,
     term_weights: WeighsTerms | None = None,
     run: FakeRun | None = None,
+    sources: Sequence[Component] = (),
 ) -> FakeContext:
-    """A context for building one component in a test. What is not given is a fake; `folder` is made if need be."""
+    """A context for building one component in a test. What is not given is a fake; `folder` is made if need be.
+
+    `sources` are those that `link_sources` finds.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     return FakeContext(
         folder=folder,
@@ -238,4 +264,5 @@ def build_context(
         legs=legs or {},
         llm=llm,
         given_embedding=embedding,
+        sources=sources,
     )

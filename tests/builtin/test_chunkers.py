@@ -16,9 +16,10 @@ from llama_index.core.schema import Document, NodeRelationship, TextNode
 from pydantic import ValidationError
 
 from ragkit.builtin.chunkers import ChunkerOptions, SentenceOptions, TokenOptions, ragkit_chunkers, resolve_size
-from ragkit.builtin.chunkers.spans import SpanChunker, splits_at_space
+from ragkit.builtin.chunkers.spans import SpanChunker
 from ragkit.components import Role, Tokenizer
 from ragkit.errors import ComponentError
+from ragkit.words import splits_at_space
 
 KINDS = ("sentence", "token")
 FAMILIES = ("wordpiece", "bytepairs", "words")

@@ -120,7 +120,9 @@ def test_the_context_answers_from_what_it_is_given(tmp_path: Path) -> None:
     context = build_context(tmp_path / "made", chunks=chunks, run=FakeRun(top_k=3))
     assert context.folder.is_dir()
     assert [node.node_id for node in context.neighbours("c1", before=5)] == ["c0", "c1", "c2"]
-    assert context.parent("c2") is chunks[0]
+    parent = context.parent("c2")
+    assert parent is not None
+    assert (parent.node_id, [child.node_id for child in parent.child_nodes or ()]) == ("c0", ["c2"])
     assert context.parent("c1") is None
     assert [(hit.node.node_id, hit.score) for hit in context.hydrate(["c3", "gone", "c0"], [3.0, 2.0, 1.0])] == [
         ("c3", 3.0),

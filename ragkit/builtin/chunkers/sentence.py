@@ -15,10 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from pydantic import PrivateAttr
-
 from ragkit.builtin.chunkers.breaks import Break, find_breaks, jitter
-from ragkit.builtin.chunkers.spans import Span, SpanChunker, fit, in_order, splits_at_space
+from ragkit.builtin.chunkers.spans import Span, SpanChunker, fit, in_order
 from ragkit.components import Tokenizer
 
 _PRICE = {
@@ -34,6 +32,8 @@ _PRICE = {
 }
 _JITTER = 0.15
 _CROSSING = {Break.SECTION: 0.4, Break.HEADING: 0.2}
+_TOO_SMALL = 10.0
+"""More than any cuts cost that avoid it."""
 _LONG_SHARE = 2
 """Characters per token of size from which a sentence or a block of code may be cut between its lines."""
 _OVERLAP_SHARE = 4
@@ -56,16 +56,12 @@ class _Units:
 class SentenceChunker(SpanChunker):
     """Whole sentences, cut at headings and paragraphs where that leaves chunks reasonably full.
 
-    Up to `overlap` tokens of whole sentences before a cut are repeated behind it, unless a heading begins there.
+    Up to `overlap` tokens of whole sentences before a cut are repeated behind it, unless a heading begins there. Chunks of
+    less than `least` are made where nothing else is possible.
     """
 
     language: str = "en"
-
-    _splits_at_space: bool = PrivateAttr(default=False)
-
-    def __init__(self, *, tokenizer: Tokenizer, **fields: object) -> None:
-        super().__init__(tokenizer=tokenizer, **fields)
-        self._splits_at_space = splits_at_space(tokenizer)
+    least: int = 0
 
     @classmethod
     def class_name(cls) -> str:
@@ -74,12 +70,20 @@ class SentenceChunker(SpanChunker):
 
     def spans(self, text: str, *, markdown: bool = True) -> list[Span]:
         """Where the chunks of `text` lie, in order; neighbours may overlap."""
-        places = find_breaks(text, self.language, markdown=markdown, long=_LONG_SHARE * self.size)
+        return self.between(text, self.places(text, markdown=markdown))
+
+    def places(self, text: str, *, markdown: bool) -> list[tuple[int, Break]]:
+        """Where `text` may be cut."""
+        long = self.size if self.unit == "characters" else _LONG_SHARE * self.size
+        return find_breaks(text, self.language, markdown=markdown, long=long)
+
+    def between(self, text: str, places: list[tuple[int, Break]]) -> list[Span]:
+        """Where the chunks of `text` lie if it may be cut at `places`, which are in order, the first where the text begins."""
         if not places:
             return []
         units = self._units(text, places)
         overlaps = _overlaps(units, self.overlap, self.size)
-        cuts = _cheapest(text, units, [tokens for _, tokens in overlaps], self.size)
+        cuts = _cheapest(text, units, [tokens for _, tokens in overlaps], self.size, self.least)
         ends = [*units.places, len(text)]
         spans = [(units.places[overlaps[start][0]], ends[end]) for start, end in pairwise(cuts)]
         return in_order(self._fit(text, units, spans))
@@ -87,7 +91,7 @@ class SentenceChunker(SpanChunker):
     def _units(self, text: str, places: list[tuple[int, Break]]) -> _Units:
         """Count the pieces, cut those that are too long, and merge where there are very many small ones."""
         starts = [place for place, _ in places]
-        tokens = self._tokenizer.count([text[a:b] for a, b in zip(starts, [*starts[1:], len(text)], strict=True)])
+        tokens = self._measure.count([text[a:b] for a, b in zip(starts, [*starts[1:], len(text)], strict=True)])
         kinds = [kind for _, kind in places]
         if max(tokens) > self.size:
             starts, kinds, tokens = self._refine(text, starts, kinds, tokens)
@@ -107,9 +111,9 @@ class SentenceChunker(SpanChunker):
             if count <= self.size:
                 refined.append((start, kind, count))
                 continue
-            inner = [(start, kind), *_inner_places(text, start, end, self._tokenizer, max(1, self.size // 8))]
+            inner = [(start, kind), *_inner_places(text, start, end, self._measure, max(1, self.size // 8))]
             stops = [*(place for place, _ in inner[1:]), end]
-            counts = self._tokenizer.count([text[a:b] for (a, _), b in zip(inner, stops, strict=True)])
+            counts = self._measure.count([text[a:b] for (a, _), b in zip(inner, stops, strict=True)])
             refined += [(place, what, n) for (place, what), n in zip(inner, counts, strict=True)]
         places, whats, sizes = zip(*refined, strict=True)
         return list(places), list(whats), list(sizes)
@@ -117,10 +121,10 @@ class SentenceChunker(SpanChunker):
     def _fit(self, text: str, units: _Units, spans: list[Span]) -> list[Span]:
         """Count whole chunks where the sum of their pieces does not prove that they fit: a seam without a space."""
         if not self._splits_at_space or not units.exact:
-            return fit(text, spans, self.size, self._tokenizer)
+            return fit(text, spans, self.size, self._measure)
         seams = [place for place in units.places if place and text[place - 1] not in " \t\n"]
         proven = [bisect_right(seams, start) == bisect_left(seams, end) for start, end in spans]
-        return fit(text, spans, self.size, self._tokenizer, proven)
+        return fit(text, spans, self.size, self._measure, proven)
 
 
 def _inner_places(text: str, start: int, end: int, tokenizer: Tokenizer, step: int) -> list[tuple[int, Break]]:
@@ -171,28 +175,28 @@ def _overlaps(units: _Units, overlap: int, size: int) -> list[tuple[int, int]]:
     return found
 
 
-def _cheapest(text: str, units: _Units, overlaps: Sequence[int], size: int) -> list[int]:
-    """The indices of the units that begin a chunk, and the number of units, for the least sum of prices."""
+def _cheapest(text: str, units: _Units, overlaps: Sequence[int], size: int, least: int = 0) -> list[int]:
+    """The indices of the units that begin a chunk, and the number of units, for the lowest sum of prices."""
     n = len(units.places)
     total = [0, *accumulate(units.tokens)]
     price = [_PRICE[kind] + _JITTER * jitter(text, place) for kind, place in zip(units.kinds, units.places, strict=True)]
     crossed = list(accumulate((_CROSSING.get(kind, 0.0) for kind in units.kinds), initial=0.0))
-    shortfall = [(1 - tokens / size) ** 2 for tokens in range(size + 1)]
+    shortfall = [(1 - tokens / size) ** 2 + _TOO_SMALL * (tokens < least) for tokens in range(size + 1)]
     best = [0.0] * (n + 1)
     after = [n] * (n + 1)
     price.append(0.0)
     for first in range(n - 1, -1, -1):
         before = total[first] - overlaps[first]
         headings_before = crossed[first + 1]
-        least, chosen = float("inf"), first + 1
+        lowest, chosen = float("inf"), first + 1
         for end in range(first + 1, n + 1):
             tokens = total[end] - before
             if tokens > size:
                 break
             cost = best[end] + price[end] + shortfall[tokens] + crossed[end] - headings_before
-            if cost < least:
-                least, chosen = cost, end
-        best[first], after[first] = least, chosen
+            if cost < lowest:
+                lowest, chosen = cost, end
+        best[first], after[first] = lowest, chosen
     cuts = [0]
     while cuts[-1] < n:
         cuts.append(after[cuts[-1]])

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from pydantic import PrivateAttr
-
-from ragkit.builtin.chunkers.spans import Span, SpanChunker, fit, in_order, splits_at_space
+from ragkit.builtin.chunkers.spans import Span, SpanChunker, fit, in_order
 from ragkit.components import Tokenizer
 
 _MARGIN_SHARE = 64
@@ -29,12 +26,6 @@ class TokenChunker(SpanChunker):
     Where no word begins in the last quarter of a window, the cut is between two tokens.
     """
 
-    _splits_at_space: bool = PrivateAttr(default=False)
-
-    def __init__(self, *, tokenizer: Tokenizer, **fields: Any) -> None:
-        super().__init__(tokenizer=tokenizer, **fields)
-        self._splits_at_space = splits_at_space(tokenizer)
-
     @classmethod
     def class_name(cls) -> str:
         """The name in LlamaIndex's serialised form."""
@@ -42,7 +33,7 @@ class TokenChunker(SpanChunker):
 
     def spans(self, text: str, *, markdown: bool = True) -> list[Span]:
         """Where the windows over `text` lie, in order."""
-        cuts = _cuts(text, self._tokenizer)
+        cuts = _cuts(text, self._measure)
         # where a window alone may count a little more than it did in its text, a margin saves cutting it in half
         size = self.size if self._splits_at_space else self.size - max(1, self.size // _MARGIN_SHARE)
         spans: list[Span] = []
@@ -53,7 +44,7 @@ class TokenChunker(SpanChunker):
             spans.append((cuts.places[first], cuts.places[end]))
             proven.append(self._splits_at_space and cuts.word[first] and cuts.word[end])
             if end == last:
-                return in_order(fit(text, spans, self.size, self._tokenizer, proven))
+                return in_order(fit(text, spans, self.size, self._measure, proven))
             first = _window_start(cuts, first, end, self.overlap)
 
 

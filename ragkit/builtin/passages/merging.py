@@ -56,29 +56,35 @@ class AutoMergingRetriever(PassageRetriever):
         """The parent of every chunk that was found, in reading order; of those alone in their document only if one is enough."""
         documents = Counter(item.hit.node.ref_doc_id for item in found for _ in item.core)
         enough = 1 if self._threshold * self._most < 1 else 2
-        placed = [
-            (str(document), *self._parent(chunk_id, satisfies))
-            for item in found
-            if documents[document := item.hit.node.ref_doc_id] >= enough
-            for chunk_id in item.core
-        ]
+        placed: list[tuple[str, int, Run]] = []
+        known: set[str] = set()
+        for item in found:
+            document = item.hit.node.ref_doc_id
+            for chunk_id in item.core if documents[document] >= enough else ():
+                if chunk_id not in known:
+                    begins, parent, named = self._parent(chunk_id, satisfies)
+                    placed.append((str(document), begins, parent))
+                    known.update(parent if named else ())
         return [parent for *_, parent in sorted(placed, key=lambda one: one[:2])]
 
-    def _parent(self, chunk_id: str, satisfies: Satisfies) -> tuple[int, Run]:
-        """Where the chunk begins in its document, and its parent; an empty one where the chunk was deleted meanwhile."""
+    def _parent(self, chunk_id: str, satisfies: Satisfies) -> tuple[int, Run, bool]:
+        """Where the chunk begins in its document, its parent, and whether its chunker named that.
+
+        The parent is empty where the chunk was deleted meanwhile.
+        """
         parent = self._context.parent(chunk_id)
+        children = {child.node_id for child in parent.child_nodes or ()} if parent is not None else set()
         reach = self._most - 1 if parent is None else _CHILDREN
         near = self._context.neighbours(chunk_id, reach, reach)
         at = next((place for place, node in enumerate(near) if node.node_id == chunk_id), None)
         if at is None:
-            return 0, ()
+            return 0, (), False
 
         def fits(node: BaseNode) -> bool:
             if parent is None:
                 alike = node.metadata.get("heading") == near[at].metadata.get("heading")
             else:
-                other = self._context.parent(node.node_id)
-                alike = other is not None and other.node_id == parent.node_id
+                alike = node.node_id in children
             return alike and satisfies(node.metadata)
 
         first = next((place for place in range(at, 0, -1) if not fits(near[place - 1])), 0)
@@ -87,7 +93,7 @@ class AutoMergingRetriever(PassageRetriever):
             end = min(end, at + self._most)
             first = max(first, min(at, end - self._most))
         begins = getattr(near[at], "start_char_idx", None)
-        return begins or 0, tuple(node.node_id for node in near[first:end])
+        return begins or 0, tuple(node.node_id for node in near[first:end]), parent is not None
 
 
 def chosen(parents: Sequence[Run], found: Set[str], threshold: float) -> list[Run]:

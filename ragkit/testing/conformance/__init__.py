@@ -18,6 +18,7 @@ pytest.register_assert_rewrite(
     *(
         f"{__name__}.{name}"
         for name in (
+            "chunkers",
             "concurrency",
             "content",
             "filtering",
@@ -33,6 +34,7 @@ pytest.register_assert_rewrite(
 )
 
 # After the line above, so that a failing assert shows its values.
+from ragkit.testing.conformance.chunkers import ChunkerSuite  # noqa: E402
 from ragkit.testing.conformance.claims import overrides  # noqa: E402
 from ragkit.testing.conformance.keywords import KeywordStoreSuite  # noqa: E402
 from ragkit.testing.conformance.rerankers import RerankerSuite  # noqa: E402
@@ -40,4 +42,4 @@ from ragkit.testing.conformance.retrievers import RetrieverSuite  # noqa: E402
 from ragkit.testing.conformance.suite import StoreSuite  # noqa: E402
 from ragkit.testing.conformance.vectors import VectorStoreSuite  # noqa: E402
 
-__all__ = ["KeywordStoreSuite", "RerankerSuite", "RetrieverSuite", "StoreSuite", "VectorStoreSuite", "overrides"]
+__all__ = ["ChunkerSuite", "KeywordStoreSuite", "RerankerSuite", "RetrieverSuite", "StoreSuite", "VectorStoreSuite", "overrides"]
