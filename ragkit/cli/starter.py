@@ -10,6 +10,9 @@ from pathlib import Path
 
 _NOT_DOCUMENTS = {"node_modules", "__pycache__", "site-packages", "venv"}
 
+_SHOWN = 13
+"""How many suffixes stand there where nothing is found yet; those of documents come first."""
+
 _STARTER = """\
 # What ragkit reads, and how it answers. `ragkit check` validates this file, `ragkit config` prints it with every default.
 # Paths are relative to this file. For completion in an editor: `ragkit schema > ragkit.schema.json`, and above this line
@@ -48,7 +51,7 @@ def starter(folder: Path, suffixes: Sequence[str]) -> tuple[str, str]:
     counts = _count(folder, suffixes)
     found = [(suffix, f"{count} file{'s' if count > 1 else ''}") for suffix, count in counts.most_common()]
     patterns = [f"      - {json.dumps(f'**/*{suffix}'):<20} # {files}" for suffix, files in found]
-    patterns = patterns or [f"      - {json.dumps(f'**/*{suffix}')}" for suffix in suffixes]
+    patterns = patterns or [f"      - {json.dumps(f'**/*{suffix}')}" for suffix in suffixes[:_SHOWN]]
     name = json.dumps(folder.resolve().name or "documents", ensure_ascii=False)
     told = ", ".join(f"{suffix}: {files}" for suffix, files in found)
     return _STARTER.format(name=name, patterns="\n".join(patterns)), told or "no documents there yet"

@@ -22,6 +22,7 @@ from ragkit import components
 from ragkit.components import Kind
 from ragkit.errors import FilterError
 from ragkit.filters import Filter, parse
+from ragkit.host import Host
 
 
 def _state(value: Any, info: ValidationInfo) -> Any:
@@ -116,9 +117,15 @@ class Settings(BaseModel):
 
 
 class Config(Settings):
-    """A validated configuration. `state` is an absolute folder or postgresql://…; `file` is where it was read from."""
+    """A validated configuration. `state` is an absolute folder or postgresql://…; `file` is where it was read from.
+
+    `host` knows the components that it was validated against.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, arbitrary_types_allowed=True)
 
     file: Path | None = None
+    host: Host | None = None
 
 
 DEFAULTS: dict[str, str | None] = {

@@ -47,7 +47,7 @@ def age(path: Path, seconds: float = 60) -> None:
 
 
 def test_lists_in_the_order_of_uris(tmp_path: Path) -> None:
-    write(tmp_path, "b.md", "a/z.md", "a.md", "a-b.md", "c/d/e.txt", "READ.PDF", "x.py", "node_modules/m.md")
+    write(tmp_path, "b.md", "a/z.md", "a.md", "a-b.md", "c/d/e.txt", "READ.PDF", "x.exe", "node_modules/m.md")
     found = uris(tmp_path)
     assert found == ["READ.PDF", "a-b.md", "a.md", "a/z.md", "b.md", "c/d/e.txt"]
     assert found == sorted(found)
@@ -67,6 +67,15 @@ def test_patterns(tmp_path: Path) -> None:
     assert uris(tmp_path, include=["*.md"], exclude=["/drafts/"]) == ["a.md", "x/drafts/d.md", "x/e.md"]
     assert uris(tmp_path, include=["*.MD"], exclude=["x"], hidden=True) == [".g.md", ".hidden/f.md", "a.md", "drafts/c.md"]
     assert uris(tmp_path, include=["*.py"]) == []
+    write(tmp_path, "book.md/f.html", "book.md/g.txt", "book.MD/x/h.html")
+    assert uris(tmp_path, include=["**/*.md"], exclude=["**/*.txt", "drafts"]) == [
+        "a.md", "book.MD/x/h.html", "book.md/f.html", "x/e.md",
+    ]  # fmt: skip
+    assert uris(tmp_path, include=["**/*.md", "!**/*.html", "/b.txt"], exclude=["drafts", "**/*.md/"]) == [
+        "a.md",
+        "b.txt",
+        "x/e.md",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -223,3 +223,9 @@ def test_an_ingest_follows_the_lines(tmp_path: Path) -> None:
     with project.open() as pipeline:
         hit = pipeline.search("the lake").hits[0]
     assert (hit.uri, hit.metadata["_id"], hit.metadata["title"], hit.text) == ("corpus.jsonl#1", "1", "T1", "A lake.")
+
+
+def test_data_that_git_ignores_is_read(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", RECORD)
+    (tmp_path / ".gitignore").write_text("*.jsonl\n")
+    assert [entry.uri for entry in source(tmp_path).entries()] == ["a.jsonl#7"]

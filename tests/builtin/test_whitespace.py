@@ -29,7 +29,7 @@ def test_cleaning_twice_changes_nothing(text: str) -> None:
 
 
 def test_documents_handed_in_stay_as_they_are() -> None:
-    (component,) = ragkit_cleaners()
+    component = next(offered for offered in ragkit_cleaners() if offered.name == "whitespace")
     cleaner = component.build(component.options(), None)  # type: ignore[arg-type]
     assert isinstance(cleaner, WhitespaceCleaner)
     document = Document(text="a  \n", id_="x", metadata={"title": " T ", "tags": ["a"]})

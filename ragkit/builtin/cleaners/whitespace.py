@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from llama_index.core.schema import BaseNode, TransformComponent
-
+from ragkit.builtin.cleaners.base import TextCleaner
 from ragkit.text import PAGE_BREAK
 
 _NEWLINES = re.compile("\r\n|[\r\x0b\x85\u2028\u2029]")
@@ -32,16 +31,9 @@ def _strip_lines(page: str) -> str:
     return _BLANK_LINES.sub("\n\n\n", "\n".join(line.rstrip(" \t") for line in page.split("\n")))
 
 
-class WhitespaceCleaner(TransformComponent):
-    """Returns new documents with the same metadata; those handed in stay as they are."""
+class WhitespaceCleaner(TextCleaner):
+    """The cleaner `whitespace`."""
 
-    def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[BaseNode]:
-        """Clean the text of each document."""
-        return [_cleaned(node) for node in nodes]
-
-
-def _cleaned(node: BaseNode) -> BaseNode:
-    copy = node.model_copy()
-    copy.metadata = dict(node.metadata)
-    copy.set_content(clean(node.get_content()))
-    return copy
+    def cleaned(self, text: str, metadata: Mapping[str, Any]) -> str:
+        """What `clean` makes of it."""
+        return clean(text)

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import field_validator
 
 from ragkit import BuildContext, Component, ConfigPath, SourceOptions, hookimpl, runtime
+from ragkit.builtin.sources.formats import EXCLUDE, INCLUDE
+from ragkit.builtin.sources.git_options import git_component
+from ragkit.builtin.sources.posts_options import posts_component
+from ragkit.builtin.sources.urls_options import urls_component
 
 if TYPE_CHECKING:
     from ragkit.builtin.sources.files import FilesSource
     from ragkit.builtin.sources.jsonl import JsonlSource
-
-INCLUDE = (
-    "**/*.md", "**/*.markdown", "**/*.mdx", "**/*.txt", "**/*.text", "**/*.rst",
-    "**/*.html", "**/*.htm", "**/*.xhtml", "**/*.pdf",
-)  # fmt: skip
-EXCLUDE = ("node_modules/", "__pycache__/", "site-packages/")
 
 
 class FilesOptions(SourceOptions):
@@ -28,9 +26,19 @@ class FilesOptions(SourceOptions):
     path: ConfigPath = runtime(description="a folder, or one file")
     include: tuple[str, ...] = runtime(default=INCLUDE, min_length=1, description="patterns of the files to take")
     exclude: tuple[str, ...] = runtime(default=EXCLUDE, description="patterns of files and folders to leave out")
+    gitignore: bool = runtime(
+        default=True, description="leave out what the `.gitignore` files say, also those of the repository that the folder is in"
+    )
     hidden: bool = runtime(default=False, description="take files and folders whose name begins with a dot, too")
     max_bytes: int = runtime(default=50_000_000, ge=1, description="a larger file is a failure")
     max_pages: int = runtime(default=5_000, ge=1, description="a PDF with more pages is a failure")
+    timeout: float | None = runtime(
+        default=300.0,
+        ge=1,
+        le=86_400,
+        description="seconds for converting a PDF, an Office document or a book, in a process that ends then; null converts in "
+        "ragkit's own process, without limits of time and memory",
+    )
     encoding: str | None = runtime(default=None, description="of text files; by default it is found out for each")
 
     @field_validator("include", "exclude")
@@ -100,13 +108,13 @@ def build_jsonl(options: JsonlOptions, context: BuildContext) -> JsonlSource:
 
 @hookimpl
 def ragkit_sources() -> list[Component]:
-    """`files` and `jsonl`."""
+    """What there is without a plugin."""
     return [
         Component(
             "files",
             FilesOptions,
             build_files,
-            summary="a folder of text, Markdown, HTML and PDF",
+            summary="a folder of text, Markdown, HTML, PDF, Office, EPUB, tables, notebooks and code",
             capabilities={"lists": True},
         ),
         Component(
@@ -116,4 +124,7 @@ def ragkit_sources() -> list[Component]:
             summary="the records of JSONL files, such as a BEIR corpus",
             capabilities={"lists": True},
         ),
+        git_component(),
+        posts_component(),
+        urls_component(),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 
-_BOMS = (
+BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark is a prefix of it
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -44,7 +44,7 @@ def storable(text: str) -> str:
 
 
 def _guess(raw: bytes, declared: str | None) -> str:
-    for mark, name in _BOMS:
+    for mark, name in BOMS:
         if raw.startswith(mark):
             return raw[len(mark) :].decode(name, "replace")
     if b"\0" in raw[:_HEAD_BYTES]:

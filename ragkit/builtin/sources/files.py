@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragkit.builtin.sources.convert import Converter
+from ragkit.builtin.sources.ignoring import Ignoring, matcher
+from ragkit.builtin.sources.workers import Workers
 from ragkit.components import Entry
 from ragkit.errors import DocumentError, DocumentGone, SourceError
 
@@ -48,6 +50,15 @@ class _Root:
             return False
 
 
+@dataclass(frozen=True)
+class _Rules:
+    """What is taken; paths are relative to the root, those of folders with `/` at their end."""
+
+    included: Callable[[str], bool]
+    excluded: Callable[[str], bool]
+    hidden: bool
+
+
 class FilesSource:
     """The documents under a folder, in the order of their paths. A document's URI is its path relative to the folder.
 
@@ -57,7 +68,8 @@ class FilesSource:
     def __init__(self, options: FilesOptions) -> None:
         self._options = options
         self._root = options.path.absolute()
-        self._converter = Converter(encoding=options.encoding, max_pages=options.max_pages)
+        workers = Workers(options.timeout) if options.timeout is not None else None
+        self._converter = Converter(encoding=options.encoding, max_pages=options.max_pages, workers=workers)
 
     def __iter__(self) -> Iterator[Document]:
         """Read and convert everything. The first document that cannot be read ends it; `entries` lets the others go on."""
@@ -72,39 +84,45 @@ class FilesSource:
         except (OSError, RuntimeError) as error:
             raise self._unlistable(error) from error
         if stat.S_ISREG(info.st_mode):
-            yield self._entry(_Root.of(root.parent), root, root.name)
+            yield self._entry(_Root.of(root.parent), str(root), root.name)
         elif stat.S_ISDIR(info.st_mode):
-            matches = _matcher(self._options.include), _matcher(self._options.exclude)
             known = _Root.of(root)
-            yield from self._walk(known, root, "", *matches)
+            rules = _Rules(matcher(self._options.include), matcher(self._options.exclude), self._options.hidden)
+            yield from self._walk(known, str(root), "", rules, Ignoring.above(root) if self._options.gitignore else None)
             if not known.is_there():
                 raise SourceError(f"folder {root} {_CHANGED}", cure="see that it is mounted and run again; nothing was removed")
         else:
             raise SourceError(f"{self._root} is neither a folder nor a file", cure="correct the source's `path`")
 
-    def _walk(
-        self, root: _Root, folder: Path, prefix: str, included: Callable[[str], bool], excluded: Callable[[str], bool]
-    ) -> Iterator[Entry]:
-        for name, is_folder in self._names(folder):
-            if name.startswith(".") and not self._options.hidden:
+    def _walk(self, root: _Root, folder: str, prefix: str, rules: _Rules, ignoring: Ignoring | None) -> Iterator[Entry]:
+        found = self._found(folder)
+        if ignoring is not None and any(item.name == ".gitignore" for item, _ in found):
+            ignoring = ignoring.below(folder)
+        for item, is_folder in found:
+            if item.name.startswith(".") and not rules.hidden:
                 continue
-            path, uri = folder / name, prefix + _printable(name)
+            uri = prefix + _printable(item.name)
             if is_folder:
-                if not excluded(uri + "/"):
-                    yield from self._walk(root, path, uri + "/", included, excluded)
-            elif included(uri) and not excluded(uri) and _is_file_below(root.path, path):
-                yield self._entry(root, path, uri)
+                if not rules.excluded(uri + "/") and not (ignoring and ignoring.ignores(item.path, is_folder=True)):
+                    yield from self._walk(root, item.path, uri + "/", rules, ignoring)
+            elif (
+                rules.included(uri)
+                and not rules.excluded(uri)
+                and not (ignoring and ignoring.ignores(item.path, is_folder=False))
+                and _is_file_below(root.path, item)
+            ):
+                yield self._entry(root, item.path, uri)
 
-    def _names(self, folder: Path) -> list[tuple[str, bool]]:
-        """What is in `folder`, sorted so that the whole listing is in the order of its URIs."""
+    def _found(self, folder: str) -> list[tuple[os.DirEntry[str], bool]]:
+        """What is in `folder`, sorted so that the whole listing is in the order of its URIs; with whether it is a folder."""
         try:
             with os.scandir(folder) as found:
-                names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+                items = [(item, item.is_dir(follow_symlinks=False)) for item in found]
         except OSError as error:
             raise self._unlistable(error, folder) from error
-        return sorted(names, key=lambda item: _printable(item[0]) + ("/" if item[1] else ""))
+        return sorted(items, key=lambda pair: _printable(pair[0].name) + ("/" if pair[1] else ""))
 
-    def _unlistable(self, error: Exception, folder: Path | None = None) -> SourceError:
+    def _unlistable(self, error: Exception, folder: str | None = None) -> SourceError:
         place = folder or self._root
         if isinstance(error, FileNotFoundError):
             if folder:
@@ -117,7 +135,7 @@ class FilesSource:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return SourceError(f"{place} cannot be listed: {reason}", cure="see that the folder is mounted and readable")
 
-    def _entry(self, root: _Root, path: Path, uri: str) -> Entry:
+    def _entry(self, root: _Root, path: str, uri: str) -> Entry:
         return Entry(
             uri=uri,
             read=partial(_read, root, path, uri, self._options.max_bytes),
@@ -127,31 +145,17 @@ class FilesSource:
         )
 
 
-def _matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
-    from pathspec import GitIgnoreSpec
-
-    try:
-        spec = GitIgnoreSpec.from_lines([pattern.lower() for pattern in patterns])
-    except ValueError as error:
-        raise SourceError(f"a pattern cannot be read: {error}", cure="correct the source's `include` or `exclude`") from error
-
-    def matches(uri: str) -> bool:
-        return spec.match_file(uri.lower())
-
-    return matches
-
-
 def _printable(name: str) -> str:
     r"""A file name as valid Unicode: bytes that are no UTF-8 as `\xe9`."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _is_file_below(root: Path, path: Path) -> bool:
-    """Whether `path` is a regular file, or a link to one that lies in `root`. What cannot be looked at is listed, to fail."""
+def _is_file_below(root: Path, item: os.DirEntry[str]) -> bool:
+    """Whether it is a regular file, or a link to one that lies in `root`. What cannot be looked at is listed, to fail."""
     try:
-        if not path.is_symlink():
-            return stat.S_ISREG(path.lstat().st_mode)
-        target = path.resolve(strict=True)
+        if not item.is_symlink():
+            return item.is_file(follow_symlinks=False)
+        target = Path(item.path).resolve(strict=True)
         return target.is_relative_to(root) and target.is_file()
     except FileNotFoundError:
         return False
@@ -161,9 +165,9 @@ def _is_file_below(root: Path, path: Path) -> bool:
         return isinstance(error, PermissionError)
 
 
-def _stamp(path: Path) -> str | None:
+def _stamp(path: str) -> str | None:
     try:
-        info = path.stat()
+        info = os.stat(path)  # noqa: PTH116 - for every file of a listing
     except OSError:
         return None
     if info.st_mtime > time.time() - _RACY_SECONDS:
@@ -171,10 +175,10 @@ def _stamp(path: Path) -> str | None:
     return f"{info.st_size}:{info.st_mtime_ns}:{info.st_ino}"
 
 
-def _read(root: _Root, path: Path, uri: str, max_bytes: int) -> bytes:
+def _read(root: _Root, path: str, uri: str, max_bytes: int) -> bytes:
     """The bytes of a file that may have been deleted, grown or replaced by something else since it was listed."""
     try:
-        target = path.resolve(strict=True)
+        target = Path(path).resolve(strict=True)
         if not target.is_relative_to(root.path):
             raise DocumentError(f"{uri}: became a link out of the folder", uri=uri)
         # without waiting, should a pipe have taken the file's place

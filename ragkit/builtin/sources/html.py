@@ -10,6 +10,7 @@ from bs4.dammit import EncodingDetector
 from markdownify import MarkdownConverter
 
 from ragkit.builtin.sources.convert import Content
+from ragkit.builtin.sources.dates import iso_date
 from ragkit.builtin.sources.markdown import first_title
 from ragkit.errors import DocumentError
 
@@ -18,6 +19,7 @@ _NOISE = (
 )  # fmt: skip
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _DEAD_LINK = re.compile(r"\s*(?:#|javascript:|data:)", re.IGNORECASE)
+_DATES = re.compile(r"article:published_time|date|dc(?:terms)?\.(?:date|created|issued)|datepublished", re.IGNORECASE)
 _LANGUAGE = re.compile(r"(?:language|lang|highlight-source)-([\w+#-]+)")
 _XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*>")
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -82,6 +84,11 @@ def _metadata(soup: BeautifulSoup) -> dict[str, Any]:
         content = " ".join(str(tag.get("content") or "").split()) if isinstance(tag, Tag) else ""
         if 0 < len(content) <= 500:
             found[name] = content
+    for tag in soup.find_all("meta"):
+        named = str(tag.get("property") or tag.get("name") or tag.get("itemprop") or "")
+        if _DATES.fullmatch(named) and (date := iso_date(tag.get("content"))):
+            found["date"] = date
+            break
     language = str(soup.html.get("lang") or "") if soup.html else ""
     if language:
         found["language"] = language
@@ -103,5 +110,6 @@ def _converter() -> MarkdownConverter:
         escape_asterisks=False,
         escape_underscores=False,
         escape_misc=False,
+        table_infer_header=True,
         code_language_callback=_code_language,
     )

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from ragkit.builtin.sources.convert import Content
+from ragkit.builtin.sources.dates import iso_date
 from ragkit.text import headings
 
 _logger = logging.getLogger(__name__)
@@ -31,7 +32,21 @@ def read_markdown(text: str) -> Content:
             flat = _flat(value)
             if flat is not None and str(key).lower() not in _RESERVED:
                 metadata[str(key)] = flat
+        metadata = _usual(metadata)
     return Content(text, "markdown", title or first_title(text), metadata)
+
+
+def _usual(metadata: dict[str, Any]) -> dict[str, Any]:
+    """With `author`, `date` and `language` where the front matter says them in another way."""
+    usual = dict(metadata)
+    authors = usual.get("author") or usual.get("authors")
+    if authors:
+        usual["author"] = "; ".join(authors) if isinstance(authors, list) else str(authors)
+    if date := iso_date(usual.get("date") or usual.get("published")):
+        usual["date"] = date
+    if isinstance(usual.get("lang"), str):
+        usual.setdefault("language", usual["lang"])
+    return usual
 
 
 def first_title(markdown: str) -> str:

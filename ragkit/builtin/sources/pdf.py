@@ -11,6 +11,7 @@ from pypdf import PasswordType, PdfReader
 from pypdf.errors import DependencyError, PyPdfError
 
 from ragkit.builtin.sources.convert import Content
+from ragkit.builtin.sources.pdf_tables import with_tables
 from ragkit.errors import DocumentError
 from ragkit.text import PAGE_BREAK
 
@@ -18,12 +19,12 @@ _HEADER_BYTES = 1024
 _TRAILER_BYTES = 2048
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _NO_TITLE = re.compile(
-    r"\s*(?:untitled.*|microsoft (?:word|powerpoint) - .*|.*\.(?:docx?|pptx?|indd|tex|dvi|qxd))\s*", re.IGNORECASE
+    r"\s*(?:untitled.*|\(?anonymous\)?|microsoft (?:word|powerpoint) - .*|.*\.(?:docx?|pptx?|indd|tex|dvi|qxd))\s*", re.IGNORECASE
 )
 
 
 def read_pdf(uri: str, raw: bytes, max_pages: int) -> Content:
-    """The pages' text, a page break between them. The title is that of the file's metadata.
+    """The pages' text with Markdown tables, a page break between them. The title is that of the file's metadata.
 
     Raises `DocumentError` for a file that is encrypted, cut short, broken, without text, or has more than `max_pages`.
     """
@@ -44,7 +45,7 @@ def read_pdf(uri: str, raw: bytes, max_pages: int) -> Content:
         count = len(reader.pages)
         if count > max_pages:
             raise failure(f"has {count:,} pages, more than max_pages ({max_pages:,})", "raise `max_pages` of the source")
-        texts = [page.extract_text().strip() for page in reader.pages]
+        texts = [with_tables(page, page.extract_text().strip()) for page in reader.pages]
         title, metadata = _metadata(reader)
     except DocumentError:
         raise
@@ -62,11 +63,13 @@ def read_pdf(uri: str, raw: bytes, max_pages: int) -> Content:
 
 
 def _metadata(reader: PdfReader) -> tuple[str, dict[str, Any]]:
+    found = {"language": _plain(reader.root_object.get("/Lang"))}
     info = reader.metadata
     if info is None:
-        return "", {}
+        return "", {key: value for key, value in found.items() if value}
     title = _plain(info.title)
-    found = {"author": _plain(info.author)}
+    author = _plain(info.author)
+    found["author"] = "" if _NO_TITLE.fullmatch(author) else author
     try:
         created = info.creation_date
     except ValueError:  # a date in no known form
