@@ -14,7 +14,6 @@ from llama_index.core.llms.callbacks import llm_completion_callback
 
 from ragkit.words import plain_terms
 
-
 _REMEMBERED = 100_000
 
 

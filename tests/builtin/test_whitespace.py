@@ -43,3 +43,8 @@ def test_a_line_of_spaces_takes_no_time() -> None:
     started = time.monotonic()
     assert clean(" " * 500_000 + "x" + " " * 500_000 + "\ny").endswith("x\ny")
     assert time.monotonic() - started < 2
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=60))
+def test_plain_texts_are_cleaned_as_others_are(text: str) -> None:
+    assert clean(text) == clean(f"é\f{text}").removeprefix("é\f")

@@ -14,6 +14,9 @@ _NEWLINES = re.compile("\r\n|[\r\x0b\x85\u2028\u2029]")
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f]")
 # Zero-width joiner and non-joiner (U+200C, U+200D) carry meaning in emoji and Persian, so they stay.
 _NOTHING = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2060\ufeff\ud800-\udfff]")
+_ASCII: Mapping[int, str | None] = {
+    **dict.fromkeys((*range(0x09), *range(0x0E, 0x20), 0x7F)), **dict.fromkeys(map(ord, "\r\x0b"), "\n")
+}  # fmt: skip
 _BLANK_LINES = re.compile("\n{4,}")
 
 
@@ -21,8 +24,10 @@ def clean(text: str) -> str:
     """`text` in Unicode NFC with plain spaces and newlines, no control characters but newline, tab and page break, no
     space at the end of a line, and never more than two blank lines in a row. Indentation stays as it is.
     """
-    text = _NOTHING.sub("", _SPACES.sub(" ", _NEWLINES.sub("\n", text)))
-    text = unicodedata.normalize("NFC", text)
+    if text.isascii():  # most texts are, and most of what is looked for is not in them
+        text = text.replace("\r\n", "\n").translate(_ASCII)
+    else:
+        text = unicodedata.normalize("NFC", _NOTHING.sub("", _SPACES.sub(" ", _NEWLINES.sub("\n", text))))
     return PAGE_BREAK.join(_strip_lines(page) for page in text.split(PAGE_BREAK))
 
 
