@@ -45,13 +45,15 @@ def test_vectors_do_not_depend_on_the_batch(tmp_path_factory: pytest.TempPathFac
     assert ((together * alone).sum(axis=1) > 0.999).all()
 
 
-@pytest.mark.parametrize(("given", "expected"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
-def test_threads_wait_as_the_environment_says_or_asleep(given: dict[str, str], expected: str) -> None:
+@pytest.mark.parametrize(
+    ("given", "expected"), [({}, "3000"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None"), ({"GOMP_SPINCOUNT": "7"}, "7")]
+)
+def test_threads_wait_as_the_environment_says_or_soon_asleep(given: dict[str, str], expected: str) -> None:
     code = (
         "import os, sys, tempfile, pathlib, ragkit_huggingface as h; from ragkit.testing import build_context\n"
         "assert 'torch' not in sys.modules\n"
-        "h.build(h.HuggingFaceOptions(), build_context(pathlib.Path(tempfile.mkdtemp()))); print(os.environ['OMP_WAIT_POLICY'])"
+        "h.build(h.HuggingFaceOptions(), build_context(pathlib.Path(tempfile.mkdtemp()))); print(os.environ.get('GOMP_SPINCOUNT'))"
     )
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"} | given
+    environment = {key: value for key, value in os.environ.items() if key not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")} | given
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == expected

@@ -75,18 +75,19 @@ class CrossEncoderOptions(RerankerOptions):
     cache_folder: ConfigPath | None = runtime(default=None, description="Where downloaded models lie.")
 
 
-def wait_passively() -> None:
-    """Have torch's threads sleep while they wait for each other, unless the environment says how they wait.
+def spin_briefly() -> None:
+    """Have torch's threads (GNU OpenMP) soon go to sleep when they wait for each other, unless the environment says how.
 
-    They spin otherwise, which wins nothing on an idle machine; where another program keeps a core busy, they wait for the one
-    that is not running, and a question takes ten times as long. It has to be said before torch is loaded.
+    They spin for a millisecond otherwise. Where another program keeps a core busy, they spin for one that is not running, and a
+    question takes ten times as long. It has to be said before torch is loaded.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & set(os.environ):
+        os.environ["GOMP_SPINCOUNT"] = "3000"
 
 
 def build(options: HuggingFaceOptions, context: BuildContext) -> LocalEmbedding:
     """Load the model; nothing is contacted unless it has to be downloaded."""
-    wait_passively()
+    spin_briefly()
     from ragkit_huggingface.embedding import load
 
     return load(options, context.folder)
@@ -112,7 +113,7 @@ def build_cross_encoder(options: CrossEncoderOptions, context: BuildContext) -> 
     from ragkit_huggingface.cross_encoder import CrossEncoderReranker
     from ragkit_huggingface.judge import Judge
 
-    wait_passively()
+    spin_briefly()
     judge = Judge(options, context.folder)
     judge.check_folder()
     return CrossEncoderReranker(context, judge, cache=options.cache)
