@@ -10,6 +10,8 @@ from ragkit.host.discovery import PluginInfo
 from ragkit.host.words import label, nearest
 
 _FIRST_PARTY: Mapping[tuple[Kind, str], str] = {
+    (Kind.SOURCE, "feed"): "ragkit-web",
+    (Kind.SOURCE, "web"): "ragkit-web",
     (Kind.VECTOR_STORE, "chroma"): "ragkit-chroma",
     (Kind.VECTOR_STORE, "faiss"): "ragkit-faiss",
     (Kind.VECTOR_STORE, "pgvector"): "ragkit-pgvector",

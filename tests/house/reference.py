@@ -24,11 +24,11 @@ ROOT = Path(__file__).parent.parent.parent
 PAGES = ("README.md", "docs/cli.md", "docs/configuration.md")
 COMMANDS = (
     "init", "check", "schema", "config", "plugins", "ingest", "status", "views", "views list", "views verify", "views repair",
-    "views drop", "cache", "cache clear", "search", "ask", "eval",
+    "views drop", "runs", "runs show", "runs compare", "cache", "cache clear", "search", "ask", "eval",
 )  # fmt: skip
 FIRST_PARTY = (
     "ragkit", "ragkit-bm25", "ragkit-chroma", "ragkit-faiss", "ragkit-huggingface", "ragkit-pgvector", "ragkit-pinecone",
-    "ragkit-qdrant", "ragkit-tantivy",
+    "ragkit-qdrant", "ragkit-tantivy", "ragkit-web",
 )  # fmt: skip
 
 

@@ -52,7 +52,8 @@ def test_threads_wait_as_the_environment_says_or_soon_asleep(given: dict[str, st
     code = (
         "import os, sys, tempfile, pathlib, ragkit_huggingface as h; from ragkit.testing import build_context\n"
         "assert 'torch' not in sys.modules\n"
-        "h.build(h.HuggingFaceOptions(), build_context(pathlib.Path(tempfile.mkdtemp()))); print(os.environ.get('GOMP_SPINCOUNT'))"
+        "h.build(h.HuggingFaceOptions(), build_context(pathlib.Path(tempfile.mkdtemp())))\n"
+        "print(os.environ.get('GOMP_SPINCOUNT'))"
     )
     environment = {key: value for key, value in os.environ.items() if key not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")} | given
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
