@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 import yaml
 from backends import Servers
+from website import Reply, Site, site
 
 from ragkit import Pipeline
 from ragkit.config import json_schema, load
@@ -64,15 +65,27 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         yield servers
 
 
-def test_it_builds_an_index_that_answers(config: Path, host: Host, tmp_path: Path, servers: Servers) -> None:
-    """A store that needs a server gets the address of one of the tests'."""
+@pytest.fixture(scope="module")
+def www() -> Iterator[Site]:
+    """A site with two pages of ragkit's documentation."""
+    with site() as www:
+        www.page("/docs/", "Documentation", links=["concepts.md", "getting-started.md"])
+        for name in ("concepts.md", "getting-started.md"):
+            www.pages[f"/docs/{name}"] = Reply((ROOT / "docs" / name).read_bytes(), headers={"Content-Type": "text/markdown"})
+        yield www
+
+
+def test_it_builds_an_index_that_answers(config: Path, host: Host, tmp_path: Path, servers: Servers, www: Site) -> None:
+    """A store that needs a server gets the address of one of the tests', a site that of the one here."""
     (source,) = load(config, host).sources
     served = {"qdrant": "qdrant server", "pinecone": "pinecone", "pgvector": "pgvector"}.get(config.stem)
     addresses = (f"vector_store={json.dumps(servers.yaml(served))}",) if served else ()
     pages = ('sources.0.include=["concepts.md", "getting-started.md"]',) if source.use == "files" else ()
+    if source.use == "web":
+        pages = (f'sources.0.urls=["{www.url("/docs/")}"]', "sources.0.allow_private=true", "sources.0.delay=0")
     with Pipeline(load(config, host, overrides=(f"state={json.dumps(str(tmp_path))}", *pages, *addresses))) as pipeline:
         report = pipeline.ingest()
-        assert (report.exit_status, report.documents["added"]) == (0, 2 if pages else 8), report
+        assert (report.exit_status, report.documents["added"]) == (0, {"files": 2, "web": 3}.get(source.use, 8)), report
         found = pipeline.search("When is a document removed?")
         assert found.nodes
         assert "removed" in " ".join(node.node.get_content() for node in found.nodes)
