@@ -111,3 +111,24 @@ def test_settings_that_make_no_sense_are_refused(project: Project, line: str) ->
     project.configure(more=line)
     with pytest.raises(ConfigError):
         project.open()
+
+
+def test_a_redis_that_dies_in_the_middle_of_an_ingest_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with redis_server(tmp_path / "redis") as server:
+        project = Project(tmp_path / "here", size=20, more=f"cache: {{redis: {{url: '{server.url}', timeout: 0.2}}}}")
+        for number, text in enumerate(texts(700)):
+            project.write(f"page{number}.md", text)
+        groups: list[int] = []
+
+        def progress(stage: str, done: int, total: int | None, detail: str = "") -> None:
+            if stage == "documents":
+                groups.append(done)
+                server.process.kill()
+
+        with project.open() as pipeline:
+            report = pipeline.ingest(progress=progress)
+            vectors = pipeline.caches()["vectors"]
+        assert len(groups) > 1, "it died after the first group"
+        assert (report.exit_status, report.documents["added"], report.embedded) == (0, 700, report.chunks["total"])
+        assert vectors["entries"] == report.chunks["total"]
+        assert len([record for record in caplog.records if "does not answer" in record.getMessage()]) == 1
