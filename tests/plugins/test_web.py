@@ -185,7 +185,10 @@ class TestSitemap:
         www.pages["/three.txt"] = Reply(f"{www.url('/3')}\n".encode())
         for number in (1, 2, 3):
             www.page(f"/{number}", f"Page {number}")
-        assert take(web(tmp_path, sitemap=www.url("/index.xml"))).uris == {www.url(f"/{number}") for number in (1, 2, 3)}
+        taken = take(web(tmp_path, sitemap=www.url("/index.xml")))
+        assert taken.uris == {www.url(f"/{number}") for number in (1, 2, 3)}
+        assert not taken.incomplete
+        assert www.paths().count("/index.xml") == 1
 
     @pytest.mark.parametrize(("rules", "place"), [("Sitemap: {}/map.xml", "/map.xml"), ("", "/sitemap.xml")])
     def test_true_finds_those_of_the_hosts(self, www: Site, tmp_path: Path, rules: str, place: str) -> None:
@@ -250,6 +253,7 @@ class TestPages:
             ("text/html; charset=utf-8", "windows-1252", "cp1252"),
             ('text/html; charset="windows-1251"', "", "cp1251"),
             ("text/html", "windows-1251", "cp1251"),
+            ("text/html; charset=macintosh", "", "mac_roman"),  # which nobody guesses
             ("text/html; charset=nonsense", "", "utf-8"),
             ("text/html", "", "utf-16"),
         ],

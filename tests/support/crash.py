@@ -29,8 +29,8 @@ class Event:
         return f"{self.name}#{self.occurrence}"
 
 
-def _child(config: Path, stop_at: int | None, pipe: Connection) -> None:
-    """Ingest; report every event, and at the event number `stop_at` wait for the end."""
+def _child(config: Path, stop_at: Event | int | None, pipe: Connection) -> None:
+    """Ingest; report every event, and at `stop_at`, an event or the number of one, wait for the end."""
     crossed: list[str] = []
 
     def listen(event: str, args: tuple[Any, ...]) -> None:
@@ -40,7 +40,7 @@ def _child(config: Path, stop_at: int | None, pipe: Connection) -> None:
             crossed.append("os.rename")
         else:
             return
-        if stop_at is not None and len(crossed) - 1 == stop_at:
+        if stop_at == len(crossed) - 1 or stop_at == Event(crossed[-1], crossed.count(crossed[-1]) - 1):
             pipe.send(crossed)
             time.sleep(3600)
 
@@ -54,7 +54,7 @@ def _child(config: Path, stop_at: int | None, pipe: Connection) -> None:
     pipe.send((crossed, report.to_dict()))
 
 
-def _start(config: Path, stop_at: int | None) -> tuple[Any, Connection]:
+def _start(config: Path, stop_at: Event | int | None) -> tuple[Any, Connection]:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     receiver, sender = context.Pipe(duplex=False)
@@ -79,9 +79,13 @@ def ingest(config: Path) -> tuple[list[Event], dict[str, Any]]:
     return events, report
 
 
-def kill_at(config: Path, number: int) -> str | None:
-    """Start an ingest and kill it with SIGKILL at its event `number`; returns that event's name, None if it ended before."""
-    process, pipe = _start(config, number)
+def kill_at(config: Path, stop_at: Event | int) -> str | None:
+    """Start an ingest and kill it with SIGKILL at an event; returns that event's name, None if it ended before.
+
+    The event is given by its number, or by its name and how often it was crossed before: which of two that go on side by side
+    comes first is not always the same.
+    """
+    process, pipe = _start(config, stop_at)
     assert pipe.poll(90), "the ingest neither stopped nor ended"
     said = pipe.recv()
     if isinstance(said, tuple):
