@@ -34,15 +34,19 @@ def test_batches_are_filled() -> None:
     assert [len(batch) for batch in batches([10] * 100, 200, 250)] == [25, 25, 25, 25]
 
 
-@pytest.mark.parametrize("options", [{}, {"batch_size": 3}, {"batch_tokens": 40}, {"dtype": "float32"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"batch_size": 3}, {"batch_tokens": 40}, {"dtype": "float32"}, {"text_prompt": "about a lake: "}]
+)
 def test_vectors_do_not_depend_on_the_batch(tmp_path_factory: pytest.TempPathFactory, options: dict[str, object]) -> None:
     texts = [f"{'words and more words ' * (number % 7)}about lake {number}" for number in range(40)] + ["", "湖", "x" * 3_000]
     model = ragkit_huggingface.build(HuggingFaceOptions(**options), build_context(tmp_path_factory.mktemp("model")))
     together = np.array(model.get_text_embedding_batch(texts))
     alone = np.array([model.get_text_embedding(text) for text in texts])
+    theirs = np.array(model._encoded(texts, "text"))
     assert together.shape == (len(texts), 384)
     assert np.linalg.norm(together, axis=1) == pytest.approx(1, abs=1e-4)
     assert ((together * alone).sum(axis=1) > 0.999).all()
+    assert ((together * theirs).sum(axis=1) > 0.999).all(), "not what sentence-transformers gives"
 
 
 @pytest.mark.parametrize(

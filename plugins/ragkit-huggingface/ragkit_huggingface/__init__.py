@@ -47,11 +47,12 @@ class HuggingFaceOptions(Options):
     )
     device: str | None = runtime(default=None, description="`cpu`, `cuda`, `cuda:1`, `mps`; by default the best there is.")
     batch_size: int = runtime(default=128, ge=1, le=2048, description="Texts that go through the model at once, at most.")
-    batch_tokens: int = runtime(
-        default=8192,
+    batch_tokens: int | None = runtime(
+        default=None,
         ge=1,
         le=10_000_000,
-        description="Tokens that go through it at once, with padding; a longer text goes alone.",
+        description="Tokens that go through it at once, with padding; a longer text goes alone. "
+        "By default 2,048 on a processor, 65,536 elsewhere.",
     )
     cache_folder: ConfigPath | None = runtime(default=None, description="Where downloaded models lie.")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from sentence_transformers.util import batch_to_device
 
 from ragkit.errors import ComponentError
 from ragkit_huggingface.batches import batches
+from ragkit_huggingface.lanes import Lanes
 from ragkit_huggingface.model import Model
 from ragkit_huggingface.precision import faster
 from ragkit_huggingface.quiet import quiet
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 
 _TOGETHER = 512
 """Texts that LlamaIndex hands over at once: enough for batches of about equal length to be made of them."""
-_CHARS_PER_TOKEN = 3
-"""Fewer than most texts have, so that a batch is rather too small than too large. To count would be to tokenize twice."""
-_UNLIMITED = 1_000_000
+_TOKENS = 2048
+"""Tokens of a batch on a processor: what is computed for them stays near its caches."""
+_DEVICE_TOKENS = 65_536
+"""Tokens of a batch on another device, which needs many to be busy."""
 
 
 class LocalEmbedding(HuggingFaceEmbedding):
@@ -32,28 +34,26 @@ class LocalEmbedding(HuggingFaceEmbedding):
 
     _together: int = PrivateAttr()
     _tokens: int = PrivateAttr()
+    _lanes: Lanes = PrivateAttr()
 
     def _embed(self, inputs: Sequence[Any], prompt_name: str | None = None) -> list[list[float]]:
-        if self._model.truncate_dim is not None:
+        model = self._model
+        features = model.preprocess(inputs, prompt=model.prompts.get(prompt_name or "") or None)
+        if model.truncate_dim is not None or not _is_table(features, len(inputs)):
             return self._encoded(inputs, prompt_name)
-        limit = self._model.max_seq_length or _UNLIMITED
-        lengths = [min(limit, len(text) // _CHARS_PER_TOKEN + 2) for text in inputs]
+        mask = features["attention_mask"].bool()
+        chosen = batches(mask.sum(1).tolist(), self._together, self._tokens)
+        found = self._lanes.map(lambda batch: self._forward(_rows(features, mask, batch)), chosen)
         vectors: list[list[float]] = [[]] * len(inputs)
-        for batch in batches(lengths, self._together, self._tokens):
-            found = self._forward([inputs[position] for position in batch], prompt_name)
-            for position, vector in zip(batch, found, strict=True):
+        for batch, rows in zip(chosen, found, strict=True):
+            for position, vector in zip(batch, rows, strict=True):
                 vectors[position] = vector
         return vectors
 
-    def _forward(self, texts: list[Any], prompt_name: str | None) -> list[list[float]]:
+    def _forward(self, features: dict[str, Any]) -> list[list[float]]:
         """What `encode` does for a batch, without what it does around it: for a question, that is a tenth of the time."""
-        model = self._model
         with torch.inference_mode():
-            features = model.preprocess(texts, prompt=model.prompts.get(prompt_name or "") or None)
-            mask = features.get("attention_mask")
-            if mask is not None and bool(mask.all()):  # texts of one length have no padding to hide
-                del features["attention_mask"]
-            vectors = model(batch_to_device(features, model.device))["sentence_embedding"].float()
+            vectors = self._model(batch_to_device(features, self._model.device))["sentence_embedding"].float()
             if self.normalize:
                 vectors = torch.nn.functional.normalize(vectors, dim=1)
         rows: list[list[float]] = vectors.cpu().tolist()
@@ -69,6 +69,21 @@ class LocalEmbedding(HuggingFaceEmbedding):
             show_progress_bar=False,
         ).tolist()
         return vectors
+
+
+def _is_table(features: Mapping[str, Any], texts: int) -> bool:
+    """Whether the features are numbers per text and token, with a mask that says which of them are padding."""
+    shapes = {tuple(value.shape) for value in features.values() if isinstance(value, torch.Tensor)}
+    return "attention_mask" in features and len(shapes) == 1 and len(shape := shapes.pop()) == 2 and shape[0] == texts
+
+
+def _rows(features: Mapping[str, Any], mask: torch.Tensor, batch: Sequence[int]) -> dict[str, Any]:
+    """The features of some texts, no wider than the longest of them, and without a mask where none has padding."""
+    used = mask[batch].any(0)
+    rows = {name: value[batch][:, used] if isinstance(value, torch.Tensor) else value for name, value in features.items()}
+    if bool(rows["attention_mask"].all()):
+        del rows["attention_mask"]
+    return rows
 
 
 def load(options: HuggingFaceOptions, scratch: Path) -> LocalEmbedding:
@@ -97,6 +112,9 @@ def load(options: HuggingFaceOptions, scratch: Path) -> LocalEmbedding:
     embedding._model.eval()
     if options.dtype == "auto":
         embedding._model = faster(embedding._model)
-    embedding._together, embedding._tokens = options.batch_size, options.batch_tokens
+    on_processor = embedding._model.device.type == "cpu"
+    embedding._together = options.batch_size
+    embedding._tokens = options.batch_tokens or (_TOKENS if on_processor else _DEVICE_TOKENS)
+    embedding._lanes = Lanes(torch.get_num_threads() if on_processor else 1)
     embedding.model_name = options.model
     return embedding
