@@ -1,7 +1,7 @@
 """Running an ingest that stops dead at a chosen durable boundary, and comparing what it left.
 
-An ingest announces each boundary as an audit event; renaming a file is one by itself. A child process stops at the nth
-event and waits there until it is killed, so that every kill meets a live process at a known place.
+An ingest announces each boundary as an audit event; renaming a file and starting a program are such by themselves. A child
+process stops at the nth event and waits there until it is killed, so that every kill meets a live process at a known place.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ def _child(config: Path, stop_at: Event | int | None, pipe: Connection) -> None:
             crossed.append(str(args[0]))
         elif event == "os.rename" and str(config.parent) in str(args[0]):
             crossed.append("os.rename")
+        elif event == "subprocess.Popen":
+            crossed.append(event)
         else:
             return
         if stop_at == len(crossed) - 1 or stop_at == Event(crossed[-1], crossed.count(crossed[-1]) - 1):
