@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _WORD = re.compile(r"\w+")
-_BETWEEN_SPACES = re.compile(r"[^ \t\n]+")
 _PROBES = ("plain", "words,", "(with)", "punctuation.", "x1y2z3", "naïve", "supercalifragilistic")
 _SEPARATORS = (" ", "\n", "\n\n", "\t", "    ")
 _LONGEST_KEPT = 48
@@ -88,7 +87,7 @@ class CountsByWord:
 
     def __init__(self, inner: Tokenizer) -> None:
         self._inner = inner
-        self._known: dict[str, int] = {}
+        self._known: dict[str, int] = {"": 0}
 
     @property
     def max_tokens(self) -> int | None:
@@ -107,16 +106,31 @@ class CountsByWord:
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """The number of tokens of each text, as the tokenizer itself counts."""
-        words = [_BETWEEN_SPACES.findall(text) for text in texts]
+        known = self._known.__getitem__
+        counts: list[int] = []
+        unknown: dict[int, list[str]] = {}
+        for position, text in enumerate(texts):
+            words = text.replace("\t", " ").replace("\n", " ").split(" ")  # in a quarter of a pattern's time
+            try:
+                counts.append(sum(map(known, words)))
+            except KeyError:
+                counts.append(0)
+                unknown[position] = words
+        if unknown:
+            learnt = self._learn({word for words in unknown.values() for word in words})
+            for position, words in unknown.items():
+                counts[position] = sum(map(learnt.__getitem__, words))
+        return counts
+
+    def _learn(self, words: set[str]) -> Mapping[str, int]:
+        """The number of tokens of each word; those that are not very long are remembered."""
         known = self._known
-        try:
-            return [sum(map(known.__getitem__, found)) for found in words]
-        except KeyError:
-            missing = list({word for found in words for word in found if word not in known})
+        found = {word: known[word] for word in words if word in known}
+        missing = list(words - found.keys())
         fresh = dict(zip(missing, self._inner.count(missing), strict=True))
         kept = {word: count for word, count in fresh.items() if len(word) <= _LONGEST_KEPT}
         if len(known) + len(kept) > _MOST_KEPT:
-            self._known = kept  # this call goes on with the old one
+            self._known = {"": 0, **kept}
         else:
             known.update(kept)
-        return [sum([known[word] if word in known else fresh[word] for word in found]) for found in words]
+        return {**found, **fresh}

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from llama_index.core.schema import BaseNode
 
 
+_Place = tuple[list[str], int | None, bool]
+"""The heading path, the page (from 1) and whether the chunk opens with a heading."""
+
+
 @dataclass(frozen=True)
 class Cuttable:
     """A document as it is cut."""
@@ -50,17 +54,20 @@ class Cutter:
         outline = _Outline.of(headings(document.text) if markdown else [])
         spans = _spans(document.text, nodes)
         places = [_place(document.text, outline, span) for span in spans]
-        leads = [self._make_lead(document.title, path, opens) for path, _, opens in places]
+        leads = self._leads(document.title, places)
         inputs = [embedded_input(lead, node.get_content()) for lead, node in zip(leads, nodes, strict=True)]
         lengths = self._tokenizer.count(inputs)
         limit = self._tokenizer.max_tokens
         seen: Counter[str] = Counter()
         found: list[NewChunk] = []
         parents: dict[str, uuid.UUID] = {}
+        hashes: dict[tuple[str, int | None], bytes] = {}
         for ordinal, (node, span, (path, page, _)) in enumerate(zip(nodes, spans, places, strict=True)):
             text, heading = node.get_content(), " > ".join(path)
             identity = chunk_id(document.id, self._fingerprint, text, seen[text])
-            fields = payload(document.metadata, document.source, document.uri, document.title, heading, page)
+            if (heading, page) not in hashes:
+                fields = payload(document.metadata, document.source, document.uri, document.title, heading, page)
+                hashes[heading, page] = payload_hash(fields)
             found.append(
                 NewChunk(
                     id=identity,
@@ -73,7 +80,7 @@ class Cutter:
                     page=page,
                     truncated=limit is not None and lengths[ordinal] + self._tokenizer.special_tokens > limit,
                     input_hash=input_key(inputs[ordinal]),
-                    payload_hash=payload_hash(fields),
+                    payload_hash=hashes[heading, page],
                     tokens=lengths[ordinal],
                     parent=_parent(node, identity, parents),
                 )
@@ -86,6 +93,14 @@ class Cutter:
 
         whole = Document(text=document.text, id_=str(document.id), metadata={**document.metadata, "title": document.title})
         return [node for node in self._chunker.get_nodes_from_documents([whole]) if node.get_content().strip()]
+
+    def _leads(self, title: str, places: Sequence[_Place]) -> list[str]:
+        """The lead of each chunk; those that stand below the same heading share it."""
+        made: dict[tuple[tuple[str, ...], bool], str] = {}
+        for path, _, opens in places:
+            if (key := (tuple(path), opens)) not in made:
+                made[key] = self._make_lead(title, path, opens)
+        return [made[tuple(path), opens] for path, _, opens in places]
 
     def _make_lead(self, title: str, path: Sequence[str], opens: bool) -> str:
         """Title or heading path; the heading that the text itself opens with is not said twice."""
@@ -145,8 +160,7 @@ class _Outline:
         return cls([heading.start for heading in outline], paths)
 
 
-def _place(text: str, outline: _Outline, span: tuple[int, int] | None) -> tuple[list[str], int | None, bool]:
-    """The heading path, the page (from 1) and whether the chunk opens with a heading."""
+def _place(text: str, outline: _Outline, span: tuple[int, int] | None) -> _Place:
     if span is None:
         return [], None, False
     start, _ = span

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
+from collections import Counter
 from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -52,9 +53,9 @@ class FakeEmbedding(BaseEmbedding):
     def vector(self, text: str) -> list[float]:
         """The vector of `text`, uncounted: each word adds 1 or −1 in one of `dim` places, then the sum gets length 1."""
         vector, known = [0.0] * self.dim, self._places
-        for word in plain_terms(text):
+        for word, count in Counter(plain_terms(text)).items():
             place, value = known.get(word) or self._place(word)
-            vector[place] += value
+            vector[place] += value * count
         length = math.sqrt(sum(value * value for value in vector))
         return [value / length for value in vector] if length else [1.0, *vector[1:]]
 
