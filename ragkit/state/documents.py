@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, exists, func, select, update
 
 from ragkit.state.ledger import next_seq
-from ragkit.state.schema import chunks, cuts, documents
+from ragkit.state.schema import chunkings, chunks, cuts, documents
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,8 @@ def remove(connection: Connection, ids: Iterable[uuid.UUID]) -> ChunkChanges:
         keys = list(connection.execute(query).scalars())
         bury(connection, keys, next_seq(connection, len(keys)))
         connection.execute(update(documents).where(documents.c.id == item.bytes).values(current=False))
-        connection.execute(delete(cuts).where(cuts.c.document.in_(versions)))
+        # every chunking is named, because the primary key begins with it: SQLite would read the whole table
+        connection.execute(delete(cuts).where(cuts.c.chunking.in_(select(chunkings.c.id)), cuts.c.document.in_(versions)))
         removed += len(keys)
     return ChunkChanges(0, removed)
 

@@ -18,10 +18,11 @@ from ragkit.state.among import among, joined
 from ragkit.state.documents import ChunkChanges, NewChunk, NewDocument, bury
 from ragkit.state.hashing import canonical
 from ragkit.state.ledger import next_seq
-from ragkit.state.schema import chunks, cuts, documents
+from ragkit.state.schema import chunkings, chunks, cuts, documents
 
 _VERSIONS = select(documents.c.key).where(among(documents.c.id))
-_FORGET_CUTS = delete(cuts).where(cuts.c.document.in_(_VERSIONS))
+_FORGET_CUTS = delete(cuts).where(cuts.c.chunking.in_(select(chunkings.c.id)), cuts.c.document.in_(_VERSIONS))
+"""Every chunking is named, because the primary key begins with it: SQLite would read the whole table."""
 _OUTDATE = update(documents).where(among(documents.c.id), documents.c.current).values(current=False)
 _STORE = insert(documents).returning(documents.c.key, sort_by_parameter_order=True)
 _OLD = (
@@ -30,8 +31,9 @@ _OLD = (
         *(chunks.c[name] for name in ("key", "id", "deleted", "input_hash", "payload_hash")),
     )
     .join(documents, documents.c.key == chunks.c.document)
-    .where(among(documents.c.id), chunks.c.chunking == bindparam("chunking"))
+    .where(chunks.c.document.in_(_VERSIONS), chunks.c.chunking == bindparam("chunking"))
 )
+"""Chunks are found by their documents: with a condition on `documents` alone, SQLite would read every chunk of the chunking."""
 _PLACE = ("document", "ordinal", "start", "end", "page", "parent")
 _MOVE = update(chunks).where(chunks.c.key == bindparam("row")).values({name: bindparam(f"new_{name}") for name in _PLACE})
 _WRITTEN = (*_PLACE, "deleted", "truncated", "input_hash", "payload_hash", "heading", "lead", "text", "seq")
