@@ -89,6 +89,9 @@ class CountsByWord:
         self._inner = inner
         self._known: dict[str, int] = {"": 0}
 
+    def __reduce__(self) -> tuple[type[CountsByWord], tuple[Tokenizer]]:
+        return CountsByWord, (self._inner,)
+
     @property
     def max_tokens(self) -> int | None:
         return self._inner.max_tokens

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ragkit.components import Tokenizer
+from ragkit.ingest.reading import describe
 from ragkit.state.documents import NewChunk
 from ragkit.state.hashing import chunk_id, input_key, parent_id
 from ragkit.state.pending import embedded_input, payload, payload_hash
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 _Place = tuple[list[str], int | None, bool]
 """The heading path, the page (from 1) and whether the chunk opens with a heading."""
+
+
+Chunked = list[NewChunk] | str
+"""A document's chunks, or why it cannot be cut."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,14 @@ class Cutter:
         if self._tokenizer.count([lead])[0] <= LEAD_TOKENS:
             return lead
         return lead[: self._tokenizer.offsets(lead)[LEAD_TOKENS - 1][1]]
+
+
+def cut_or_tell(cutter: Cutter, document: Cuttable) -> Chunked:
+    """The document's chunks in reading order, or why it cannot be cut: a chunker is a plugin, and may raise anything."""
+    try:
+        return cutter.cut(document)
+    except Exception as error:  # noqa: BLE001
+        return f"cannot be cut into chunks: {describe(error, document.uri)}"
 
 
 def _parent(node: BaseNode, identity: uuid.UUID, known: dict[str, uuid.UUID]) -> uuid.UUID | None:

@@ -94,10 +94,8 @@ class DocumentSync:
             if not rows:
                 return
             after = rows[-1].key
-            cut = [
-                (row, self._preparer.cut(Cuttable(row.id, row.source, row.uri, row.title, row.text, row.metadata)))
-                for row in rows
-            ]
+            texts = [Cuttable(row.id, row.source, row.uri, row.title, row.text, row.metadata) for row in rows]
+            cut = list(zip(rows, self._preparer.cut(texts), strict=True))
             self.tally.failures.extend(Failure(row.uri, chunks) for row, chunks in cut if isinstance(chunks, str))
             with self._ledger.write() as connection:
                 new = [Cut(row.id, row.key, chunks) for row, chunks in cut if not isinstance(chunks, str)]

@@ -68,9 +68,12 @@ class Clock:
         try:
             yield
         finally:
-            took = time.perf_counter() - began
-            with self._lock:
-                self._seconds[name] += took  # type: ignore[assignment]  # typeshed has counters of whole numbers alone
+            self.add(name, time.perf_counter() - began)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add time that was measured elsewhere."""
+        with self._lock:
+            self._seconds[name] += seconds  # type: ignore[assignment]  # typeshed has counters of whole numbers alone
 
     def timed(self, name: str, call: Callable[[], T]) -> Callable[[], T]:
         """The same call, timed as that stage."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -168,12 +168,13 @@ class Index:
         *,
         views_only: bool = False,
     ) -> DocumentSync:
-        cutter = None if chunking is None else self.wiring.cutter()
-        preparer = Preparer(self.ledger, cutter, self.wiring.cleaning(), clock, rehash=rules.rehash)
-        sync = DocumentSync(self.ledger, chunking, preparer, rules, progress, embedding=embedding, stored=stored)
-        if not views_only:
-            sync.run(self.wiring.sources(rules.only))
-        sync.cut_remaining()
+        with ExitStack() as stack:
+            cutting = None if chunking is None else stack.enter_context(closing(self.wiring.cutting(clock)))
+            preparer = Preparer(self.ledger, cutting, self.wiring.cleaning(), clock, rehash=rules.rehash)
+            sync = DocumentSync(self.ledger, chunking, preparer, rules, progress, embedding=embedding, stored=stored)
+            if not views_only:
+                sync.run(self.wiring.sources(rules.only))
+            sync.cut_remaining()
         return sync
 
     def _report(

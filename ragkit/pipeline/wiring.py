@@ -11,7 +11,9 @@ from ragkit.components import Kind, LinkedSource, Spec, Tokenizer, link_sources
 from ragkit.config import Config
 from ragkit.errors import ComponentError, PluginError, RagkitError
 from ragkit.ingest.cutting import Cutter
+from ragkit.ingest.elsewhere import Cutting
 from ragkit.ingest.reading import Cleaning, CleaningStep, NamedSource
+from ragkit.ingest.report import Clock
 from ragkit.pipeline.context import Context, Offered
 from ragkit.state.cached_embedding import CachedEmbedding
 from ragkit.state.generations import Wanted, WantedView
@@ -84,9 +86,10 @@ class Wiring:
             keyword=_view("keyword", config.keyword_store, [config.keyword_store.identity()]),
         )
 
-    def cutter(self) -> Cutter:
+    def cutting(self, clock: Clock) -> Cutting:
         """The chunker with what it needs."""
-        return Cutter(self.build(self.config.chunker), self.tokenizer, self.wanted().chunking)
+        spec = self.config.chunker
+        return Cutting(Cutter(self.build(spec), self.tokenizer, self.wanted().chunking), clock, alone=not _embeds(spec))
 
     def cleaning(self) -> Cleaning:
         """The cleaners in order."""
