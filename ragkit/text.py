@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 PAGE_BREAK = "\f"
@@ -82,16 +82,6 @@ def _title(line: str) -> str:
             title = title[: attributes.start()].rstrip()
     bare = title.rstrip("#")
     return bare.rstrip() if not bare or bare[-1] in " \t" else title
-
-
-def heading_path(outline: Sequence[Heading], position: int) -> list[str]:
-    """The titles of the headings above `position`, outermost first; a heading that starts there is one of them."""
-    path: list[Heading] = []
-    for heading in outline[: bisect_right([item.start for item in outline], position)]:
-        while path and path[-1].level >= heading.level:
-            path.pop()
-        path.append(heading)
-    return [heading.title for heading in path if heading.title]
 
 
 def pages(text: str) -> list[int]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragkit.text import PAGE_BREAK, fences, heading_path, headings, pages, sentences
+from ragkit.text import PAGE_BREAK, fences, headings, pages, sentences
 
 
 @pytest.mark.parametrize(
@@ -34,15 +34,6 @@ def test_headings(markdown: str, found: list[tuple[int, str]]) -> None:
     outline = headings(markdown)
     assert [(heading.level, heading.title) for heading in outline] == found
     assert all(heading.title in markdown[heading.start :].splitlines()[0] for heading in outline)
-
-
-def test_heading_path_has_the_headings_above() -> None:
-    text = "# Guide\n\na\n\n## Install\n\nb\n\n### Linux\n\nc\n\n## Use\n\nd\n"
-    outline = headings(text)
-    assert heading_path(outline, text.index("c\n")) == ["Guide", "Install", "Linux"]
-    assert heading_path(outline, text.index("d\n")) == ["Guide", "Use"]
-    assert heading_path(outline, text.index("## Use")) == ["Guide", "Use"]
-    assert heading_path(outline, 0) == ["Guide"]
 
 
 def test_fences_span_the_block_with_its_fences() -> None:

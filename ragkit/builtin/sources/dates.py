@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -29,10 +30,8 @@ def iso_date(value: object) -> str:
     written = " ".join(str(value or "").split())
     if _PARTIAL.fullmatch(written):
         return written
-    try:
+    with suppress(ValueError):  # it may have another form
         return (datetime if len(written) > len("2024-05-01") else date).fromisoformat(written).isoformat()
-    except ValueError:
-        pass
     for form in _FORMS:
         try:
             read = datetime.strptime(written, form)  # noqa: DTZ007 - a day has no time zone
