@@ -69,6 +69,8 @@ def ask(
             return
         answer = asyncio.run(_stream(pipeline, read_question(question), settings, output)).to_dict()
     output.line()
+    if answer["uncited"]:
+        output.line("(this answer names no source)")
     for citation in answer["citations"]:
         quote = " ".join(citation["quote"].split())
         output.line(f"[{citation['n']}] {citation['uri']}:{citation['start']}-{citation['end']}\n    “{quote}”")

@@ -52,10 +52,16 @@ class Answer(SearchResult):
     abstained: bool
     evidence: Evidence | None
 
+    @property
+    def uncited(self) -> bool:
+        """Whether the text claims something without saying where it comes from."""
+        return not self.abstained and not self.citations
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `ragkit ask --json`."""
         citations = [citation.to_dict() for citation in self.citations]
-        return {**super().to_dict(), "answer": self.text, "abstained": self.abstained, "citations": citations}
+        told = {"answer": self.text, "abstained": self.abstained, "uncited": self.uncited, "citations": citations}
+        return {**super().to_dict(), **told}
 
 
 class Answerer:

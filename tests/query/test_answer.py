@@ -10,6 +10,7 @@ from llama_index.core.llms import CompletionResponse, CustomLLM, LLMMetadata, Mo
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.response_synthesizers import BaseSynthesizer
 from llama_index.core.schema import NodeWithScore, TextNode
+from pydantic import ValidationError
 
 from ragkit.builtin.answerers import ExtractiveOptions, LLMOptions, build_extractive, build_llm
 from ragkit.builtin.retrievers import HybridOptions, build_dense, build_hybrid, build_keyword
@@ -49,7 +50,7 @@ def test_an_answer_quotes_its_documents(index):
 def test_the_dictionary_is_the_documented_json(index):
     told = answerer(index).ask("What does the ledger hold?").to_dict()
     assert json.loads(json.dumps(told)) == told
-    assert set(told) == {"query", "hits", "trace", "answer", "abstained", "citations"}
+    assert set(told) == {"query", "hits", "trace", "answer", "abstained", "uncited", "citations"}
     assert set(told["citations"][0]) == {"n", "chunk_id", "document_id", "uri", "quote", "start", "end"}
     assert [stage["name"] for stage in told["trace"]["stages"]][-2:] == ["abstention", "answer"]
 
@@ -178,6 +179,38 @@ def test_an_llm_answer_cites_what_it_was_given(index):
     assert citation.quote == "The ledger holds documents and chunks."
     document = index.reader.document(citation.document_id)
     assert document.text[citation.start : citation.end] == citation.quote
+
+
+def test_passages_say_where_they_come_from(make_index):
+    about = {"author": "Ada\nB", "platform": "birds", "date": "2024-05-01", "likes": 3}
+    prompts = []
+
+    class Listens(Says):
+        def complete(self, prompt, formatted=False, **kwargs):
+            prompts.append(prompt)
+            return CompletionResponse(text="Yes [1].")
+
+    index = make_index(["The ledger holds documents and chunks."], [about])
+    index.llm = Listens()
+    own = "Read {passages} and {json}. Then: {question}"
+    for prompt, told in ((None, "The passages are quotations"), (own, "and {json}. Then: What does the ledger hold?")):
+        answerer(index, build_llm(LLMOptions(prompt=prompt), index)).ask("What does the ledger hold?")
+        assert "[1] (Page 0; Ada B; birds; 2024-05-01)\nThe ledger holds" in prompts[-1]
+        assert told in prompts[-1]
+        assert "likes" not in prompts[-1]
+
+
+@pytest.mark.parametrize("prompt", ["", "{passages}", "{question} {passages} {passages}", "{question} {context}"])
+def test_a_prompt_without_its_places_is_refused(prompt):
+    with pytest.raises(ValidationError, match=r"must have \{passages\} and \{question\} in it, once each"):
+        LLMOptions(prompt=prompt)
+
+
+def test_an_answer_that_cites_nothing_says_so(index):
+    index.llm = Says(words="It holds this and that [9].")
+    answer = answerer(index, build_llm(LLMOptions(), index)).ask("What does the ledger hold?")
+    assert (answer.text, answer.uncited) == ("It holds this and that.", True)
+    assert answerer(index, build_extractive(ExtractiveOptions(), index)).ask("What does the ledger hold?").uncited is False
 
 
 def test_an_llm_answer_is_streamed(index):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydantic import field_validator
+
 from ragkit import BuildContext, Component, Options, hookimpl, runtime
 from ragkit.errors import ComponentError
 
 if TYPE_CHECKING:
     from llama_index.core.response_synthesizers import BaseSynthesizer
+
+PLACES = ("{passages}", "{question}")
 
 _ABSTAIN = "how sure to be that the documents answer, from 0 (always answer) to 1; below it there is no answer"
 
@@ -21,9 +25,22 @@ class ExtractiveOptions(Options):
 
 
 class LLMOptions(Options):
-    """When nothing is answered; the LLM has options of its own under `llm`."""
+    """How the LLM is asked, and when it is not; it has options of its own under `llm`."""
 
     abstain_below: float = runtime(0.5, ge=0, le=1, description=_ABSTAIN)
+    prompt: str | None = runtime(
+        None,
+        max_length=20_000,
+        description="what the LLM is told, with `{passages}` and `{question}` where they belong; by default to answer from the "
+        "passages alone and to cite them",
+    )
+
+    @field_validator("prompt")
+    @classmethod
+    def _has_its_places(cls, prompt: str | None) -> str | None:
+        if prompt is not None and any(prompt.count(place) != 1 for place in PLACES):
+            raise ValueError(f"must have {' and '.join(PLACES)} in it, once each")
+        return prompt
 
 
 def build_extractive(options: ExtractiveOptions, context: BuildContext) -> BaseSynthesizer:
@@ -43,7 +60,7 @@ def build_llm(options: LLMOptions, context: BuildContext) -> BaseSynthesizer:
         )
     from ragkit.builtin.answerers.cited import CitedSynthesizer
 
-    return CitedSynthesizer(context, context.llm, abstain_below=options.abstain_below)
+    return CitedSynthesizer(context, context.llm, abstain_below=options.abstain_below, prompt=options.prompt)
 
 
 @hookimpl
