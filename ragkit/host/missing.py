@@ -22,6 +22,8 @@ _FIRST_PARTY: Mapping[tuple[Kind, str], str] = {
     (Kind.KEYWORD_STORE, "tantivy"): "ragkit-tantivy",
     (Kind.RETRIEVER, "llamaindex_bm25"): "ragkit-bm25",
     (Kind.EMBEDDING, "huggingface"): "ragkit-huggingface",
+    (Kind.LLM, "ollama"): "ragkit-ollama",
+    (Kind.LLM, "openai"): "ragkit-openai",
 }
 """The distribution of each component that the ragkit project keeps outside of ragkit itself."""
 

@@ -27,8 +27,8 @@ COMMANDS = (
     "views drop", "runs", "runs show", "runs compare", "cache", "cache clear", "search", "ask", "eval",
 )  # fmt: skip
 FIRST_PARTY = (
-    "ragkit", "ragkit-bm25", "ragkit-chroma", "ragkit-faiss", "ragkit-huggingface", "ragkit-pgvector", "ragkit-pinecone",
-    "ragkit-qdrant", "ragkit-tantivy", "ragkit-web",
+    "ragkit", "ragkit-bm25", "ragkit-chroma", "ragkit-faiss", "ragkit-huggingface", "ragkit-ollama", "ragkit-openai",
+    "ragkit-pgvector", "ragkit-pinecone", "ragkit-qdrant", "ragkit-tantivy", "ragkit-web",
 )  # fmt: skip
 
 
