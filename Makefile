@@ -34,6 +34,9 @@ demo: $(INSTALLED) ## ingest ragkit's own docs/ and answer a question with citat
 	$(BIN)/ragkit ingest $(QUICKSTART)
 	$(BIN)/ragkit ask $(QUICKSTART) "What happens to a document when its source fails midway?"
 
+# a core for each worker: where both have torch compute on all of them, they wait for each other
+test test-full: export OMP_NUM_THREADS = 1
+
 test: $(INSTALLED) lint types ## every check but the slow ones
 	$(BIN)/pytest -q -n $(WORKERS) -m "not slow"
 
