@@ -31,7 +31,7 @@ clean: [whitespace, unicode]
 chunker: {{use: sentence, size: 40, overlap: 0}}
 embedding: {{use: fake}}
 """
-KILLS = 15
+KILLS = 10
 
 
 @pytest.fixture(scope="module")
