@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from local_http import serving_http
 from ollama import ChatResponse
 
 
@@ -75,14 +75,6 @@ def _piece(model: str, content: str, *, done: bool) -> bytes:
 def ollama_server(**options: Any) -> Iterator[OllamaServer]:
     """A server that runs as long as the block."""
     server = OllamaServer(**options)
-    running = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
-    running.daemon_threads = True
-    server.url = f"http://127.0.0.1:{running.server_address[1]}"
-    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with serving_http(_handler(server)) as address:
+        server.url = address
         yield server
-    finally:
-        running.shutdown()
-        running.server_close()
-        thread.join()

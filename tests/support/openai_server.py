@@ -1,19 +1,20 @@
 """A server of the tests that speaks OpenAI's chat completions, and misbehaves as it is told.
 
-Every answer is validated by the models of the package `openai` before it is sent.
+Every answer is validated by the models of the package `openai` before it is sent, but for the pieces of a streamed
+completion: its model knows none that is not the last.
 """
 
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from local_http import serving_http
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
@@ -125,14 +126,6 @@ def _piece(request: Mapping[str, Any], word: str | None, *, chat: bool) -> bytes
 def openai_server(**options: Any) -> Iterator[OpenAIServer]:
     """A server that runs as long as the block."""
     server = OpenAIServer(**options)
-    running = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
-    running.daemon_threads = True
-    server.url = f"http://127.0.0.1:{running.server_address[1]}/v1"
-    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with serving_http(_handler(server)) as address:
+        server.url = f"{address}/v1"
         yield server
-    finally:
-        running.shutdown()
-        running.server_close()
-        thread.join()
