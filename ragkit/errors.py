@@ -7,7 +7,9 @@
     ├── ComponentError              a component cannot be built or failed while it worked
     ├── SourceError                 a source cannot list its documents
     ├── DocumentError               one document cannot be read, converted or cut; the others go on
-    │   └── DocumentGone            the document exists no more: the only error that removes something
+    │   ├── DocumentGone            the document exists no more: the only error that removes something
+    │   ├── UnknownDocumentError    there is no document with that id
+    │   └── ForeignDocumentError    it belongs to another source, which alone may take it away
     ├── QueryError                  the question cannot be asked
     │   └── FilterError             a filter that was written by hand cannot be read
     └── StateError                  the state folder, the ledger or a view
@@ -15,6 +17,7 @@
         ├── LockedError             another process holds it
         ├── MismatchError           the YAML does not describe the live index
         ├── DriftedError            a store's content disagrees with the ledger
+        ├── ConversationError       there is no such conversation, or it cannot be changed so
         └── OwnershipError          a collection belongs to somebody else
 
 A message says what is wrong, where, and what to do next; the attributes hold the same for programs.
@@ -104,6 +107,14 @@ class DocumentGone(DocumentError):
     """The source says that the document exists no more (a deleted file, a 404, a 410): it is removed."""
 
 
+class UnknownDocumentError(DocumentError):
+    """There is no document with that id."""
+
+
+class ForeignDocumentError(DocumentError):
+    """The document is no upload: its source alone may take it away."""
+
+
 class QueryError(RagkitError):
     """The question, a filter or a setting of this query is wrong."""
 
@@ -128,6 +139,10 @@ class StateError(RagkitError):
 
 class StateVersionError(StateError):
     """The state was written by a newer ragkit than this one."""
+
+
+class ConversationError(StateError):
+    """A conversation that its asker has not, or a change that it does not take."""
 
 
 class LockedError(StateError):

@@ -46,6 +46,26 @@ class ListsEntries(Protocol):
         """List everything, lazily. Ending without an error claims that the listing is complete."""
 
 
+@runtime_checkable
+class KeepsUploads(Protocol):
+    """A source of files that people hand over: the one called `uploads`. A file's URI is its name without folders."""
+
+    def keep(self, name: str, raw: bytes) -> Entry:
+        """Keep a file durably, in place of one of that name.
+
+        Raises `DocumentError` for one that is refused or cannot be read; nothing is changed then.
+        """
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of that name."""
+
+    def mark_gone(self, uri: str) -> Entry:
+        """Take a file back: what it gives from now on is `DocumentGone`."""
+
+    def forget(self, uri: str) -> None:
+        """Remove what is left of a file that was taken back, when the index has nothing of it any more."""
+
+
 # Embeddings
 
 

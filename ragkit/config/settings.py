@@ -20,6 +20,7 @@ from pydantic import (
 
 from ragkit import components
 from ragkit.components import Kind
+from ragkit.config.serving import ChatSettings, ServeSettings
 from ragkit.errors import FilterError
 from ragkit.filters import Filter, parse
 from ragkit.host import Host
@@ -114,6 +115,8 @@ class Settings(BaseModel):
     answer: components.AnswererSpec = _key("extractive", "How the answer is made; llm needs an `llm`.")
     llm: components.LLMSpec | None = _key(None, "The language model, for components that need one.")
     cache: CacheSettings = _key(CacheSettings(), "How much is kept of what can be computed again.")
+    chat: ChatSettings = _key(ChatSettings(), "The chat page.")
+    serve: ServeSettings = _key(ServeSettings(), "The HTTP API, and the server of the chat page.")
 
 
 class Config(Settings):

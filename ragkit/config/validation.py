@@ -52,6 +52,8 @@ def _resolve(host: Host, kind: Kind, value: Any, context: Mapping[str, Any]) -> 
         found.append(Finding(("use",), f"{component.name} needs a language model; name one under 'llm'"))
     if kind is Kind.SOURCE and name == _UPLOADS != component.name:
         found.append(Finding(("name",), f"{_UPLOADS!r} is the name of what is uploaded in the chat; choose another"))
+    if kind is Kind.SOURCE and component.name == _UPLOADS != name:
+        found.append(Finding(("name",), f"the source {_UPLOADS!r} has this name alone; leave `name` out"))
     if found or options is None:
         raise carried(found)
     return Spec(kind, component, options, name)

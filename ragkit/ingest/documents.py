@@ -120,7 +120,7 @@ class DocumentSync:
                     break
                 self._put(source.name, group.documents)
                 self._progress("documents", self.tally.looked_at, None, source.name)
-        if self._rules.only or self._rules.limit is not None:
+        if self._rules.only or self._rules.limit is not None or not source.prunes:
             return
         self._take_away(source.name, seen, f"the source {source.name!r} listed {len(seen)} documents")
 

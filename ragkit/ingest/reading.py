@@ -33,11 +33,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class NamedSource:
-    """A built source under the name that identifies its documents. `category` is that of all of them, where it is given."""
+    """A built source under the name that identifies its documents. `category` is that of all of them, where it is given.
+
+    What a source lists no more is removed where it `prunes`.
+    """
 
     name: str
     source: Any
     category: str | None = None
+    prunes: bool = True
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from ragkit.config import Config, load
 from ragkit.errors import StateError
@@ -20,16 +20,16 @@ from ragkit.pipeline.caches import clear
 from ragkit.pipeline.index import Index, index_exists, nothing_ingested
 from ragkit.pipeline.opened import OpenGeneration
 from ragkit.pipeline.status import Status, view_status
+from ragkit.pipeline.uploads import Upload, Uploads
 from ragkit.pipeline.watching import changes, watched
 from ragkit.query.answer import Answer
 from ragkit.query.run import check_question
-from ragkit.query.search import SearchResult
+from ragkit.query.search import SearchResult, Wanted
+from ragkit.state.conversations import Conversations
 from ragkit.state.reader import Reader
 
 if TYPE_CHECKING:
     from llama_index.core.query_engine import RetrieverQueryEngine
-
-    from ragkit.filters.llama import AnyFilters
 
 
 class Pipeline:
@@ -103,33 +103,59 @@ class Pipeline:
         rules = Rules(tuple(only), limit, allow_removals, rehash, dry_run)
         return self._index.ingest(rules, progress, views_only=views_only)
 
-    def search(self, question: str, *, k: int | None = None, filters: AnyFilters | None = None, **settings: Any) -> SearchResult:
-        """The best `k` chunks (default: the configuration's `top_k`) that satisfy `filters`, with the trace.
+    def search(self, question: str, **wanted: Any) -> SearchResult:
+        """The best chunks for a question, with the trace. Keywords, all of them optional:
 
-        `filters` are a text such as `"year >= 2020 and category in [article, post]"`, or LlamaIndex's `MetadataFilters`. Hits
-        satisfy the configuration's `filter` besides.
-        `settings` override options of the retriever for this query, such as `alpha=0.3`.
+        - `k`: how many hits (default: the configuration's `top_k`).
+        - `filters`: what hits have to satisfy beside the configuration's `filter`: a text such as
+          `"year >= 2020 and category in [article, post]"`, or LlamaIndex's `MetadataFilters`.
+        - `retriever`: `"dense"` or `"keyword"`, to ask one leg in place of the configured retriever.
+        - `rerankers`: the names of those to ask; `[]` asks none.
+        - `history`: what was said before, as `Exchange`s, oldest first. Where there is an LLM, a follow-up question is written
+          anew with them.
+        - anything else overrides an option of the retriever for this query, such as `alpha=0.3`.
         """
         with self._asked(question) as opened:
-            return opened.searcher.search(question, k=k, filters=filters, settings=settings)
+            return opened.searcher.search(question, **_wanted(wanted))
 
-    def ask(self, question: str, *, k: int | None = None, filters: AnyFilters | None = None, **settings: Any) -> Answer:
-        """An answer with citations, or one that says that the documents do not answer."""
+    def ask(self, question: str, **wanted: Any) -> Answer:
+        """An answer with citations, or one that says that the documents do not answer. Keywords as for `search`."""
         with self._asked(question) as opened:
-            return opened.answerer.ask(question, k=k, filters=filters, settings=settings)
+            return opened.answerer.ask(question, **_wanted(wanted))
 
-    async def aask(self, question: str, *, k: int | None = None, filters: AnyFilters | None = None, **settings: Any) -> Answer:
+    async def aask(self, question: str, **wanted: Any) -> Answer:
         """As `ask`, without blocking the event loop."""
         with self._asked(question) as opened:
-            return await opened.answerer.aask(question, k=k, filters=filters, settings=settings)
+            return await opened.answerer.aask(question, **_wanted(wanted))
 
-    async def astream(
-        self, question: str, *, k: int | None = None, filters: AnyFilters | None = None, **settings: Any
-    ) -> AsyncIterator[str | Answer]:
-        """The answer's text in pieces as it is written, and last the whole `Answer`."""
+    async def astream(self, question: str, **wanted: Any) -> AsyncIterator[str | Answer]:
+        """The answer's text in pieces as it is written, and last the whole `Answer`. Keywords as for `search`."""
         with self._asked(question) as opened:
-            async for piece in opened.answerer.astream(question, k=k, filters=filters, settings=settings):
+            async for piece in opened.answerer.astream(question, **_wanted(wanted)):
                 yield piece
+
+    def upload(self, name: str, content: bytes, *, progress: Progress = silent) -> Upload:
+        """Keep a file in the source `uploads`, in place of one of that name, and make it answerable at once.
+
+        A long ingest that goes on meanwhile is not waited for. Raises `DocumentError` for a file that is refused.
+        """
+        return Uploads(self._index).put(name, content, progress)
+
+    def remove_upload(self, document_id: str, *, progress: Progress = silent) -> str:
+        """Take an upload back; returns its name.
+
+        Raises `UnknownDocumentError`, and `ForeignDocumentError` for what another source owns.
+        """
+        return Uploads(self._index).remove(document_id, progress)
+
+    def has_upload(self, name: str) -> bool:
+        """Whether a file of that name was uploaded."""
+        return Uploads(self._index).has(name)
+
+    @property
+    def conversations(self) -> Conversations:
+        """What people asked and were told, each for themselves; see `ragkit.state.conversations`."""
+        return self._index.conversations
 
     def query_engine(self) -> RetrieverQueryEngine:
         """A LlamaIndex query engine over this pipeline. It follows generations as `search` does."""
@@ -225,3 +251,9 @@ class Pipeline:
         index = self._index
         with index.ledger.lock("ingest", "the ingest of this state").hold():
             return retire(index.ledger, index.generations, index.wiring.open_store)
+
+
+def _wanted(keywords: Mapping[str, Any]) -> Wanted:
+    """What a query may say beside its question; what is no keyword of `Wanted` is a setting."""
+    named = {name: value for name, value in keywords.items() if name in Wanted.__annotations__ and name != "settings"}
+    return cast("Wanted", {**named, "settings": {name: value for name, value in keywords.items() if name not in named}})

@@ -22,8 +22,9 @@ from ragkit.ingest.retire import retire
 from ragkit.pipeline.caches import bound, open_cache
 from ragkit.pipeline.opened import OpenGeneration
 from ragkit.pipeline.pool import ViewPool
-from ragkit.pipeline.wiring import Wiring, collection_prefix
+from ragkit.pipeline.wiring import UPLOADS, Wiring, collection_prefix
 from ragkit.state.cached_embedding import CachedEmbedding
+from ragkit.state.conversations import Conversations
 from ragkit.state.generations import Generations
 from ragkit.state.hashing import fingerprint
 from ragkit.state.ledger import Ledger
@@ -60,6 +61,7 @@ class Index:
         self.cache = open_cache(config.cache, self.ledger.folder)
         self.generations = Generations(self.ledger, collection_prefix(config.name))
         self.scores = SqliteScores(self.ledger.folder, config.cache.scores)
+        self.conversations = Conversations(self.ledger.folder, most=config.chat.conversations, turns=config.chat.turns)
         self.wiring = Wiring(config, self.ledger, self.cache, self.scores)
         self.pool = ViewPool(self.ledger, self.wiring.open_store)
         self._opened: OpenGeneration | None = None
@@ -73,6 +75,7 @@ class Index:
                 self._opened = None
         self.cache.close()
         self.scores.close()
+        self.conversations.close()
         self.ledger.close()
 
     @contextmanager
@@ -202,7 +205,7 @@ class Index:
         )  # fmt: skip
 
     def _require_sources(self, only: Sequence[str]) -> None:
-        names = [source.name for source in self.config.sources]
+        names = list(dict.fromkeys([*(source.name for source in self.config.sources), UPLOADS]))
         problems = []
         for name in only:
             if name not in names:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ragkit.components import Leg, WeighsTerms
+from ragkit.components import Kind, Leg, WeighsTerms
 from ragkit.filters import as_llama
 from ragkit.pipeline.context import Offered, StoreTerms
 from ragkit.pipeline.pool import ViewPool
@@ -68,7 +68,10 @@ class OpenGeneration:
         self.synthesizer: BaseSynthesizer = wiring.build(config.answer, offered=offered)
         # the answerer reads the dense scores on the model's own scale, which is one of cosines
         model = wiring.embedding if metric == "cosine" else None
-        self.searcher = Searcher(self.reader, retriever, rerankers, config.top_k, always=as_llama(config.filter))
+        alone = {spec.use: wiring.build(spec, offered=offered) for spec in wiring.plain(Kind.RETRIEVER, legs)}
+        self.searcher = Searcher(
+            self.reader, retriever, rerankers, config.top_k, always=as_llama(config.filter), alone=alone, llm=lambda: wiring.llm
+        )
         self.answerer = Answerer(self.searcher, self.synthesizer, self.reader, offered.term_weights, model)
 
     @contextmanager

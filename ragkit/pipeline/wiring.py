@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from llama_index.core.llms import LLM
 
 
+UPLOADS = "uploads"
+"""The source of what people upload, which is there without being named."""
 _PAGES = "web"
 """The source that takes any page."""
 
@@ -99,11 +101,18 @@ class Wiring:
 
     def sources(self, only: Sequence[str] = ()) -> list[NamedSource]:
         """The sources by name; with `only`, those."""
-        wanted = [spec for spec in self.config.sources if not only or spec.name in only]
-        return [
-            NamedSource(spec.name, self.build(spec, folder=self._folder_of(spec)), getattr(spec.options, "category", None))
-            for spec in wanted
-        ]
+        specs = list(self.config.sources)
+        uploads = self._uploads()
+        if uploads is not None and uploads not in specs and self._folder_of(uploads).exists():
+            specs.append(uploads)
+        return [self._source(spec) for spec in specs if not only or spec.name in only]
+
+    def uploads(self) -> NamedSource:
+        """The source that keeps what is uploaded, with the configuration's options for it or its own."""
+        spec = self._uploads()
+        if spec is None:
+            raise ComponentError("no source `uploads` is installed", component=UPLOADS, cure="use the built-in plugins")
+        return self._source(spec)
 
     def link_sources(self, links: Sequence[str], options: Mapping[str, Any], folder: Path) -> Iterator[LinkedSource]:
         """See `BuildContext.link_sources`. What was installed later goes before what is built in."""
@@ -111,6 +120,11 @@ class Wiring:
         return link_sources(
             components, links, options, lambda spec: self.build(spec, folder=folder / _slug(spec.use)), self._untaken
         )
+
+    def plain(self, kind: Kind, names: Iterable[str]) -> list[Spec]:
+        """Those of the components with these names that are installed, with the options that they have by themselves."""
+        known = {} if self.config.host is None else self.config.host.components(kind)
+        return [Spec(kind, known[name], known[name].options(), name) for name in names if name in known]
 
     def open_store(self, record: ViewRecord) -> StoreAdapter:
         """The store of a view. Raises `ComponentError` for a view that another configuration made in another kind of store."""
@@ -142,6 +156,14 @@ class Wiring:
                 component=spec.use,
                 cure="install the plugin's requirements again",
             ) from error
+
+    def _uploads(self) -> Spec | None:
+        named = [spec for spec in self.config.sources if spec.name == UPLOADS]
+        return next(iter(named or self.plain(Kind.SOURCE, [UPLOADS])), None)
+
+    def _source(self, spec: Spec) -> NamedSource:
+        source = self.build(spec, folder=self._folder_of(spec))
+        return NamedSource(spec.name, source, getattr(spec.options, "category", None), prunes=spec.name != UPLOADS)
 
     def _folder_of(self, source: Spec) -> Path:
         """The folder of a source, of which there may be several of a kind."""

@@ -34,6 +34,10 @@ class QueryRun:
     filters: MetadataFilters | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     recorder: Recorder = field(default_factory=Recorder)
+    retriever: str | None = None
+    """The leg that is asked alone, or None for the configured retriever."""
+    rerankers: tuple[str, ...] | None = None
+    """The rerankers that are asked, or None for all."""
     here: StageRecorder = field(default_factory=lambda: StageRecorder(""), compare=False, repr=False)
     """The stage in which a reranker is asked; elsewhere, one that nobody reads."""
     embedding_lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)

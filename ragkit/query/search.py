@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from llama_index.core.schema import NodeWithScore
@@ -12,6 +12,7 @@ from llama_index.core.schema import NodeWithScore
 from ragkit.errors import QueryError
 from ragkit.filters import as_llama, joined, matcher
 from ragkit.query.adapters import known_hits
+from ragkit.query.followup import Exchange, check_history, standalone
 from ragkit.query.hydrate import ChunkNode, hydrate
 from ragkit.query.nothing import why_nothing
 from ragkit.query.reranking import RerankStage
@@ -20,6 +21,7 @@ from ragkit.query.trace import Recorder, Trace
 
 if TYPE_CHECKING:
     from llama_index.core.base.base_retriever import BaseRetriever
+    from llama_index.core.llms import LLM
     from llama_index.core.vector_stores.types import MetadataFilters
 
     from ragkit.filters.llama import AnyFilters
@@ -30,12 +32,17 @@ class Wanted(TypedDict, total=False):
     """What a query may say beside its question.
 
     `k` is how many hits (1 to 1,000), `filters` what they must satisfy (in LlamaIndex's form or in ragkit's language),
-    `settings` override what the retriever or a reranker lets a query override, such as `{"alpha": 0.3}`.
+    `settings` override what the retriever or a reranker lets a query override, such as `{"alpha": 0.3}`. `retriever` names a
+    leg (`dense` or `keyword`) that is asked alone in place of the configured retriever, `rerankers` those that are asked: an
+    empty list asks none, None all. `history` is what was said before, which an LLM reads a follow-up question with.
     """
 
     k: int | None
     filters: AnyFilters | None
     settings: Mapping[str, Any] | None
+    retriever: str | None
+    rerankers: Sequence[str] | None
+    history: Sequence[Exchange]
 
 
 @dataclass(frozen=True)
@@ -87,18 +94,22 @@ class SearchResult:
 class Searcher:
     """Runs questions over one generation. Threads may share it.
 
-    `always` is what hits must satisfy whatever a query asks.
+    `always` is what hits must satisfy whatever a query asks, `alone` the retrievers that a query may ask in place of the
+    configured one, `llm` gives the model that reads follow-up questions with the conversation.
     """
 
     def __init__(
         self, reader: Reader, retriever: BaseRetriever, rerankers: Sequence[RerankStage], top_k: int,
-        *, always: MetadataFilters | None = None,
+        *, always: MetadataFilters | None = None, alone: Mapping[str, BaseRetriever] | None = None,
+        llm: Callable[[], LLM | None] = lambda: None,
     ) -> None:  # fmt: skip
         self._reader = reader
         self._retriever = retriever
         self._rerankers = tuple(rerankers)
         self._top_k = top_k
         self._always = always
+        self._alone = dict(alone or {})
+        self._llm = llm
 
     def search(self, question: str, **wanted: Unpack[Wanted]) -> SearchResult:
         """The best chunks. Raises `QueryError` for a question, k, filter or setting that is wrong."""
@@ -113,29 +124,60 @@ class Searcher:
     def question(self, text: str, **wanted: Unpack[Wanted]) -> Question:
         """A question that carries its run; `nodes` answers it. A setting that is None is not set."""
         settings = {name: value for name, value in (wanted.get("settings") or {}).items() if value is not None}
-        parts = [self._retriever, *(stage.reranker for stage in self._rerankers)]
-        known = sorted({name for part in parts for name in getattr(part, "query_settings", ())})
-        for name in sorted(settings.keys() - set(known)):
+        name, rerankers = wanted.get("retriever"), wanted.get("rerankers")
+        parts = [self._asked(name), *(stage.reranker for stage in self._stages(rerankers))]
+        known = sorted({setting for part in parts for setting in getattr(part, "query_settings", ())})
+        for setting in sorted(settings.keys() - set(known)):
             options = f"this query takes: {', '.join(known)}" if known else "this query takes no settings"
-            raise QueryError(f"the setting {name!r} is not known to the retriever or a reranker", cure=options)
+            raise QueryError(f"the setting {setting!r} is not known to the retriever or a reranker", cure=options)
         k = wanted.get("k")
         filters = joined(self._always, as_llama(wanted.get("filters")))
         recorder = Recorder(self._reader.generation)
-        return Question(QueryRun(text, self._top_k if k is None else k, filters, settings, recorder))
+        chosen = None if rerankers is None else tuple(rerankers)
+        run = QueryRun(text, self._top_k if k is None else k, filters, settings, recorder, retriever=name, rerankers=chosen)
+        return Question(self._by_itself(run, wanted.get("history") or ()))
 
     def nodes(self, question: Question) -> list[NodeWithScore]:
         """Retrieve and rerank."""
-        wanted = question.run.top_k
-        fetched = with_top_k(question, max(wanted, self._rerankers[0].wanted)) if self._rerankers else question
-        nodes = self._adopt(self._retriever.retrieve(fetched), question.run)
+        wanted, rerankers = question.run.top_k, self._stages(question.run.rerankers)
+        fetched = with_top_k(question, max(wanted, rerankers[0].wanted)) if rerankers else question
+        nodes = self._adopt(self._asked(question.run.retriever).retrieve(fetched), question.run)
         question.embedding = fetched.embedding
-        for rerank in self._rerankers:
+        for rerank in rerankers:
             nodes = rerank(nodes, question)
         if not nodes and question.run.filters is not None and (reasons := why_nothing(self._reader, question.run.filters)):
             with question.run.stage("filter") as stage:
                 for reason in reasons:
                     stage.note(reason)
         return nodes[:wanted]
+
+    def _by_itself(self, run: QueryRun, history: Sequence[Exchange]) -> QueryRun:
+        """The run of a question that is understood without what was said before."""
+        check_history(history)
+        if not history:
+            return run
+        with run.stage("follow-up", entered=len(history)) as stage:
+            if (llm := self._llm()) is None:
+                stage.skipped("no language model is configured that reads the conversation; the question is asked as it is")
+                return run
+            return replace(run, text=standalone(llm, run.text, history, stage))
+
+    def _asked(self, name: str | None) -> BaseRetriever:
+        """The configured retriever, or the leg that a query asks alone."""
+        if name is None:
+            return self._retriever
+        if name not in self._alone:
+            raise QueryError(f"there is no retriever {name!r} to ask alone", cure=f"choose one of: {', '.join(self._alone)}")
+        return self._alone[name]
+
+    def _stages(self, names: Sequence[str] | None) -> tuple[RerankStage, ...]:
+        """The rerankers of these names in their order, or all."""
+        known = [stage.name for stage in self._rerankers]
+        for name in names or ():
+            if name not in known:
+                cure = f"the configuration names: {', '.join(known)}" if known else "the configuration names none"
+                raise QueryError(f"there is no reranker {name!r}", cure=cure)
+        return tuple(stage for stage in self._rerankers if names is None or stage.name in names)
 
     def _adopt(self, nodes: list[NodeWithScore], run: QueryRun) -> list[NodeWithScore]:
         """The nodes of a retriever that knows nothing of the ledger are replaced by the ledger's.

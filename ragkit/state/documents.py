@@ -103,6 +103,13 @@ def current_ids(connection: Connection, source: str) -> set[uuid.UUID]:
     return {uuid.UUID(bytes=row[0]) for row in connection.execute(query)}
 
 
+def origin(connection: Connection, identity: uuid.UUID) -> tuple[str, str] | None:
+    """The source and the URI of a current document, or None."""
+    query = select(documents.c.source, documents.c.uri).where(documents.c.id == identity.bytes, documents.c.current)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (row.source, row.uri)
+
+
 def sources(connection: Connection) -> list[str]:
     """The names of the sources that have current documents."""
     query = select(documents.c.source).where(documents.c.current).distinct().order_by(documents.c.source)

@@ -24,6 +24,8 @@ from ragkit.state.filesystem import is_full, refuse_network
 from ragkit.state.locks import FileLock
 
 _BUSY_TIMEOUT_S = 60
+_WRITERS_CACHE_KIB = 64 * 1024
+_CHECKPOINT_PAGES = 16_000
 
 
 def open_sqlite(path: Path, *, synchronous: str) -> Engine:
@@ -42,10 +44,13 @@ def open_sqlite(path: Path, *, synchronous: str) -> Engine:
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={synchronous}")
+        connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("ragkit_write", False)
+        if writes:
+            connection.exec_driver_sql(f"PRAGMA cache_size=-{_WRITERS_CACHE_KIB}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     @event.listens_for(engine, "invalidate")

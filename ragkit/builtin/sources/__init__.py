@@ -10,6 +10,7 @@ from ragkit import BuildContext, Component, ConfigPath, SourceOptions, hookimpl,
 from ragkit.builtin.sources.formats import EXCLUDE, INCLUDE
 from ragkit.builtin.sources.git_options import git_component
 from ragkit.builtin.sources.posts_options import posts_component
+from ragkit.builtin.sources.uploads_options import uploads_component
 from ragkit.builtin.sources.urls_options import urls_component
 
 if TYPE_CHECKING:
@@ -127,4 +128,5 @@ def ragkit_sources() -> list[Component]:
         git_component(),
         posts_component(),
         urls_component(),
+        uploads_component(),
     ]
