@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, aclosing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -25,6 +26,7 @@ from ragkit.pipeline.watching import changes, watched
 from ragkit.query.answer import Answer
 from ragkit.query.run import check_question
 from ragkit.query.search import SearchResult, Wanted
+from ragkit.query.threads import in_a_thread
 from ragkit.state.conversations import Conversations
 from ragkit.state.reader import Reader
 
@@ -125,14 +127,22 @@ class Pipeline:
 
     async def aask(self, question: str, **wanted: Any) -> Answer:
         """As `ask`, without blocking the event loop."""
-        with self._asked(question) as opened:
-            return await opened.answerer.aask(question, **_wanted(wanted))
+        return await asyncio.to_thread(self.ask, question, **wanted)
 
-    async def astream(self, question: str, **wanted: Any) -> AsyncIterator[str | Answer]:
+    def stream(self, question: str, **wanted: Any) -> Generator[str | Answer, None, None]:
         """The answer's text in pieces as it is written, and last the whole `Answer`. Keywords as for `search`."""
         with self._asked(question) as opened:
-            async for piece in opened.answerer.astream(question, **_wanted(wanted)):
+            yield from opened.answerer.stream(question, **_wanted(wanted))
+
+    async def astream(self, question: str, **wanted: Any) -> AsyncGenerator[str | Answer, None]:
+        """As `stream`, without blocking the event loop. Closing it (`aclose`) ends the work after the piece that it is at."""
+        async with aclosing(in_a_thread(lambda: self.stream(question, **wanted))) as pieces:
+            async for piece in pieces:
                 yield piece
+
+    async def asearch(self, question: str, **wanted: Any) -> SearchResult:
+        """As `search`, without blocking the event loop."""
+        return await asyncio.to_thread(self.search, question, **wanted)
 
     def upload(self, name: str, content: bytes, *, progress: Progress = silent) -> Upload:
         """Keep a file in the source `uploads`, in place of one of that name, and make it answerable at once.

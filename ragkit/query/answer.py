@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Unpack, runtime_checkable
 
@@ -15,6 +16,7 @@ from ragkit.query.abstention import ABSTAIN_BELOW, Evidence, abstains, confidenc
 from ragkit.query.citations import Citation, resolve, without
 from ragkit.query.run import Question
 from ragkit.query.search import Searcher, SearchResult, Wanted
+from ragkit.query.threads import in_a_thread
 from ragkit.query.trace import StageRecorder
 from ragkit.query.yardstick import Yardstick
 
@@ -91,17 +93,17 @@ class Answerer:
         """As `ask`, in a thread of its own."""
         return await asyncio.to_thread(self.ask, question, **wanted)
 
-    def stream(self, question: str, **wanted: Unpack[Wanted]) -> Iterator[str | Answer]:
+    def stream(self, question: str, **wanted: Unpack[Wanted]) -> Generator[str | Answer, None, None]:
         """The answer piece by piece, and last the `Answer`, whose text is final: marks that cite nothing are gone there."""
         return self._pieces(question, wanted, streaming=True)
 
-    async def astream(self, question: str, **wanted: Unpack[Wanted]) -> AsyncIterator[str | Answer]:
-        """As `stream`; the work is done in threads."""
-        pieces = self.stream(question, **wanted)
-        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-            yield piece
+    async def astream(self, question: str, **wanted: Unpack[Wanted]) -> AsyncGenerator[str | Answer, None]:
+        """As `stream`; the work is done in a thread."""
+        async with aclosing(in_a_thread(lambda: self.stream(question, **wanted))) as pieces:
+            async for piece in pieces:
+                yield piece
 
-    def _pieces(self, question: str, wanted: Wanted, *, streaming: bool) -> Iterator[str | Answer]:
+    def _pieces(self, question: str, wanted: Wanted, *, streaming: bool) -> Generator[str | Answer, None, None]:
         asked = self._searcher.question(question, **wanted)
         nodes = self._searcher.nodes(asked)
         evidence, abstained = self._judge(asked, nodes)
