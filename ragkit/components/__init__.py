@@ -34,6 +34,7 @@ from ragkit.components.protocols import (
     BoundsScores,
     Counts,
     Drops,
+    EmbedsQueries,
     Entry,
     Flushes,
     Hits,
@@ -55,10 +56,9 @@ from ragkit.components.stages import EstimatesTime, Prepares, Run, ScoreCache, S
 
 __all__ = [
     "AnswererSpec", "Bounded", "BoundsScores", "BuildContext", "ChunkerSpec", "CleanerOptions", "CleanerSpec", "Component",
-    "ConfigPath", "Counts", "Drops", "EmbeddingSpec", "Entry", "EstimatesTime", "Flushes", "Hits", "KeepsUploads",
-    "KeywordStoreSpec", "Kind", "LLMSpec", "Leg", "LinkPattern", "LinkedSource", "ListsEntries", "ListsIds", "Marks", "Nested",
-    "Options", "Prepares",
-    "Presents", "RerankerOptions", "RerankerSpec", "RetrieverSpec", "ReturnsVectors", "Role", "Run", "ScoreCache", "ScoresIds",
-    "SearchesIds", "SourceOptions", "SourceSpec", "Spec", "Stage", "TellsFilters", "Tokenizer", "Upserts", "VectorStoreSpec",
-    "WeighsTerms", "identity", "link_faults", "link_sources", "runtime", "secret",
+    "ConfigPath", "Counts", "Drops", "EmbeddingSpec", "EmbedsQueries", "Entry", "EstimatesTime", "Flushes", "Hits",
+    "KeepsUploads", "KeywordStoreSpec", "Kind", "LLMSpec", "Leg", "LinkPattern", "LinkedSource", "ListsEntries", "ListsIds",
+    "Marks", "Nested", "Options", "Prepares", "Presents", "RerankerOptions", "RerankerSpec", "RetrieverSpec", "ReturnsVectors",
+    "Role", "Run", "ScoreCache", "ScoresIds", "SearchesIds", "SourceOptions", "SourceSpec", "Spec", "Stage", "TellsFilters",
+    "Tokenizer", "Upserts", "VectorStoreSpec", "WeighsTerms", "identity", "link_faults", "link_sources", "runtime", "secret",
 ]  # fmt: skip

@@ -92,6 +92,14 @@ class Tokenizer(Protocol):
         """The number of tokens of each text, without special tokens."""
 
 
+@runtime_checkable
+class EmbedsQueries(Protocol):
+    """An embedding that reads several questions at once; without it they are embedded one after another."""
+
+    def query_embeddings(self, queries: Sequence[str]) -> Sequence[Sequence[float]]:
+        """The vector of each question, in their order."""
+
+
 # Stores
 
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import numpy as np
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from llama_index.core.bridge.pydantic import PrivateAttr
 from numpy.typing import NDArray
 
+from ragkit.components import EmbedsQueries
 from ragkit.errors import ComponentError, StateError
 from ragkit.state.hashing import digest, input_key
 from ragkit.state.layers import LayeredCache
+from ragkit.state.together import Together
 
+_Vector = TypeVar("_Vector", bound=Sequence[float])
 _BATCH = 512
 """Texts that LlamaIndex hands over at once: as many as a model can sort by length."""
+_QUERIES = 64
+"""Questions of as many threads that are embedded together at most."""
 _TRIED = 3
 """A model that fails for so many texts, one by one and from the first on, fails for all."""
 
@@ -25,12 +31,14 @@ class CachedEmbedding(BaseEmbedding):
     """A LlamaIndex embedding whose vectors come from the cache where it has them.
 
     `embedded` counts the texts that went through the model, `cache_hits` those that did not; queries count in neither.
-    Without `keeps_queries` every query goes through the model, and its vector is not kept.
+    Without `keeps_queries` every query goes through the model, and its vector is not kept. Queries of several threads go
+    through the model together; without `batches_queries`, each alone.
     """
 
     embedded: int = 0
     cache_hits: int = 0
     keeps_queries: bool = True
+    batches_queries: bool = True
 
     _load: Callable[[], BaseEmbedding] = PrivateAttr()
     _inner: BaseEmbedding | None = PrivateAttr(default=None)
@@ -39,6 +47,7 @@ class CachedEmbedding(BaseEmbedding):
     _lock: Any = PrivateAttr()
     _computing: Any = PrivateAttr()
     _prepared: set[bytes] = PrivateAttr()
+    _together: Together[str, NDArray[np.float32]] = PrivateAttr()
 
     def __init__(
         self, load: Callable[[], BaseEmbedding], cache: LayeredCache, identity: str, name: str, *, keeps_queries: bool = True
@@ -52,6 +61,7 @@ class CachedEmbedding(BaseEmbedding):
         self._lock = threading.Lock()
         self._computing = threading.Lock()
         self._prepared = set()
+        self._together = Together(self._queried, _QUERIES)
 
     @classmethod
     def class_name(cls) -> str:
@@ -141,25 +151,32 @@ class CachedEmbedding(BaseEmbedding):
         return self._get_text_embeddings([text])[0]
 
     def _get_query_embedding(self, query: str) -> Embedding:
-        if not self.keeps_queries:
-            return _plain(self._checked([query], [self.inner.get_query_embedding(query)])[0])
-        key = digest("query", query)
-        known = self._cache.get(self._identity, [key])
-        if key not in known:
-            known[key] = self._checked([query], [self.inner.get_query_embedding(query)])[0]
-            try:
-                self._cache.put(self._identity, known, queries=True)
-            except StateError:
-                # A query is answered also where its vector cannot be kept (a full disk, a read-only state).
-                return _plain(known[key])
-        return _plain(known[key])
+        known = self._cache.get(self._identity, [digest("query", query)]) if self.keeps_queries else {}
+        for vector in known.values():
+            return _plain(vector)
+        return _plain(self._together(query) if self.batches_queries else self._queried([query])[0])
+
+    def _queried(self, queries: Sequence[str]) -> list[NDArray[np.float32]]:
+        """The vectors of questions that are not known yet, which are kept."""
+        model, distinct = self.inner, list(dict.fromkeys(queries))
+        if isinstance(model, EmbedsQueries):
+            vectors = model.query_embeddings(distinct)
+        else:
+            vectors = [model.get_query_embedding(query) for query in distinct]
+        fresh = dict(zip(distinct, self._checked(distinct, vectors), strict=True))
+        if self.keeps_queries:
+            # a question is answered also where its vector cannot be kept (a full disk, a read-only state)
+            with suppress(StateError):
+                kept = {digest("query", query): vector for query, vector in fresh.items()}
+                self._cache.put(self._identity, kept, queries=True)
+        return [fresh[query] for query in queries]
 
     async def _aget_query_embedding(self, query: str) -> Embedding:
         import asyncio
 
         return await asyncio.to_thread(self._get_query_embedding, query)
 
-    def _checked(self, texts: Sequence[str], vectors: Sequence[Embedding]) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
+    def _checked(self, texts: Sequence[str], vectors: Sequence[Sequence[float]]) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
         """As float32, or `ComponentError` for a vector that is missing, not finite or all zero."""
         checked = [np.asarray(vector, dtype=np.float32) for vector in self._counted(texts, vectors)]
         for text, vector in zip(texts, checked, strict=True):
@@ -167,7 +184,7 @@ class CachedEmbedding(BaseEmbedding):
                 raise self._useless(text)
         return checked
 
-    def _counted(self, texts: Sequence[str], vectors: Sequence[Embedding]) -> Sequence[Embedding]:
+    def _counted(self, texts: Sequence[str], vectors: Sequence[_Vector]) -> Sequence[_Vector]:
         if len(vectors) != len(texts):
             raise ComponentError(
                 f"the embedding returned {len(vectors)} vectors for {len(texts)} texts", component=self.model_name

@@ -36,6 +36,10 @@ class LocalEmbedding(HuggingFaceEmbedding):
     _tokens: int = PrivateAttr()
     _lanes: Lanes = PrivateAttr()
 
+    def query_embeddings(self, queries: Sequence[str]) -> list[list[float]]:
+        """Questions of several people, read at once."""
+        return self._embed(queries, prompt_name="query")
+
     def _embed(self, inputs: Sequence[Any], prompt_name: str | None = None) -> list[list[float]]:
         model = self._model
         features = model.preprocess(inputs, prompt=model.prompts.get(prompt_name or "") or None)
