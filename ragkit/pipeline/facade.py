@@ -158,9 +158,17 @@ class Pipeline:
         """
         return Uploads(self._index).remove(document_id, progress)
 
-    def has_upload(self, name: str) -> bool:
-        """Whether a file of that name was uploaded."""
-        return Uploads(self._index).has(name)
+    def has_upload(self, name: str, content: bytes | None = None) -> bool:
+        """Whether a file of that name was uploaded; with `content`, whether it was this one."""
+        return Uploads(self._index).has(name, content)
+
+    @property
+    def query_settings(self) -> frozenset[str]:
+        """What a question may override of the configured retriever and rerankers, such as `alpha`."""
+        if not index_exists(self.config):
+            raise nothing_ingested(self.config)
+        with self._index.reading() as opened:
+            return opened.searcher.settings
 
     @property
     def conversations(self) -> Conversations:
@@ -175,6 +183,26 @@ class Pipeline:
 
         with self._index.reading() as opened:
             return RetrieverQueryEngine(PipelineRetriever(self), response_synthesizer=opened.synthesizer)
+
+    @property
+    def embedding_name(self) -> str:
+        """The model's name, or the component's where it has none."""
+        return str(getattr(self.config.embedding.options, "model", None) or self.config.embedding.use)
+
+    def embed(self, texts: Sequence[str], *, queries: bool = False) -> tuple[list[list[float]], int]:
+        """A vector for each text, and how many tokens the model has read for them. Nothing of them is kept but questions.
+
+        With `queries` the texts are embedded as questions are.
+        """
+        embedding, tokenizer = self._index.wiring.embedding, self._index.wiring.tokenizer
+        vectors = [embedding.get_query_embedding(text) for text in texts] if queries else embedding.fresh(texts)
+        limit = tokenizer.max_tokens
+        counts = [count + tokenizer.special_tokens for count in tokenizer.count(list(texts))]
+        return vectors, sum(count if limit is None else min(count, limit) for count in counts)
+
+    def cache_hits(self) -> dict[str, int]:
+        """How many vectors each layer of the embedding cache gave in this process, and how many none had (`misses`)."""
+        return dict(self._index.cache.hits)
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:

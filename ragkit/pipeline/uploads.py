@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ragkit.components import Entry, KeepsUploads
+from ragkit.components import Entry, KeepsUploads, ListsEntries
 from ragkit.errors import DocumentError, ForeignDocumentError, UnknownDocumentError
 from ragkit.ingest.apply import apply
 from ragkit.ingest.documents import DocumentSync, Rules
@@ -67,9 +67,15 @@ class Uploads:
         outcome = next((name for name in ("added", "updated") if sync.tally.documents[name]), "unchanged")
         return Upload(str(document_id(UPLOADS, entry.uri)), entry.uri, outcome, sync.tally.chunks.added)
 
-    def has(self, name: str) -> bool:
-        """Whether a file of that name was uploaded."""
-        return self._keeper(self._source()).has(name)
+    def has(self, name: str, content: bytes | None = None) -> bool:
+        """Whether a file of that name was uploaded; with `content`, whether it was this one."""
+        source = self._source()
+        if content is None or not self._keeper(source).has(name):
+            return self._keeper(source).has(name)
+        kept = (
+            (entry for entry in source.source.entries() if entry.uri == name) if isinstance(source.source, ListsEntries) else ()
+        )
+        return any(entry.read() == content for entry in kept)
 
     def remove(self, identity: str, progress: Progress) -> str:
         """Take an upload back; returns its name.

@@ -117,6 +117,11 @@ class Searcher:
         nodes = self.nodes(asked)
         return SearchResult(question, tuple(nodes), asked.run.recorder.trace())
 
+    @property
+    def settings(self) -> frozenset[str]:
+        """Which settings the configured retriever and the rerankers let a query override."""
+        return self._settings(self._retriever, self._rerankers)
+
     async def asearch(self, question: str, **wanted: Unpack[Wanted]) -> SearchResult:
         """As `search`, in a thread of its own."""
         return await asyncio.to_thread(self.search, question, **wanted)
@@ -125,8 +130,7 @@ class Searcher:
         """A question that carries its run; `nodes` answers it. A setting that is None is not set."""
         settings = {name: value for name, value in (wanted.get("settings") or {}).items() if value is not None}
         name, rerankers = wanted.get("retriever"), wanted.get("rerankers")
-        parts = [self._asked(name), *(stage.reranker for stage in self._stages(rerankers))]
-        known = sorted({setting for part in parts for setting in getattr(part, "query_settings", ())})
+        known = sorted(self._settings(self._asked(name), self._stages(rerankers)))
         for setting in sorted(settings.keys() - set(known)):
             options = f"this query takes: {', '.join(known)}" if known else "this query takes no settings"
             raise QueryError(f"the setting {setting!r} is not known to the retriever or a reranker", cure=options)
@@ -161,6 +165,11 @@ class Searcher:
                 stage.skipped("no language model is configured that reads the conversation; the question is asked as it is")
                 return run
             return replace(run, text=standalone(llm, run.text, history, stage))
+
+    @staticmethod
+    def _settings(retriever: BaseRetriever, rerankers: Sequence[RerankStage]) -> frozenset[str]:
+        parts = [retriever, *(stage.reranker for stage in rerankers)]
+        return frozenset(setting for part in parts for setting in getattr(part, "query_settings", ()))
 
     def _asked(self, name: str | None) -> BaseRetriever:
         """The configured retriever, or the leg that a query asks alone."""
