@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ragkit.cli import cache, evaluate, index, query, runs, setup
+from ragkit.cli import cache, evaluate, feedback, index, query, runs, serving, setup
 
 app = typer.Typer(
     name="ragkit",
@@ -49,3 +49,7 @@ app.add_typer(cache.cache_app, name="cache")
 app.command()(query.search)
 app.command()(query.ask)
 app.command("eval")(evaluate.evaluate)
+app.command()(serving.chat)
+app.command()(serving.serve)
+app.command()(serving.keys)
+app.add_typer(feedback.feedback_app, name="feedback")

@@ -200,6 +200,11 @@ class Pipeline:
         counts = [count + tokenizer.special_tokens for count in tokenizer.count(list(texts))]
         return vectors, sum(count if limit is None else min(count, limit) for count in counts)
 
+    def warm(self) -> None:
+        """Open the index and load the embedding model, so that the first question does not wait for them."""
+        with self.reader():
+            self._index.wiring.embedding.fresh(["warm"])
+
     def cache_hits(self) -> dict[str, int]:
         """How many vectors each layer of the embedding cache gave in this process, and how many none had (`misses`)."""
         return dict(self._index.cache.hits)

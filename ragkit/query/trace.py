@@ -27,6 +27,8 @@ class StageRecord:
     out: int
     status: Status
     detail: str
+    began_ms: float = 0.0
+    """From the beginning of the query."""
 
     def to_dict(self) -> dict[str, Any]:
         """As in the `trace` of `ragkit search --json`."""
@@ -76,6 +78,7 @@ class StageRecorder:
     """One stage while it runs; see `ragkit.components.Stage`. `dropped` has the chunks that go no further, and why."""
 
     name: str
+    began_ms: float = 0.0
     ms: float = 0.0
     entered: int = 0
     out: int = 0
@@ -108,7 +111,7 @@ class StageRecorder:
         self.note(detail)
 
     def record(self) -> StageRecord:
-        return StageRecord(self.name, self.ms, self.entered, self.out, self.status, "; ".join(self.details))
+        return StageRecord(self.name, self.ms, self.entered, self.out, self.status, "; ".join(self.details), self.began_ms)
 
 
 class Recorder:
@@ -127,9 +130,9 @@ class Recorder:
         A stage entered again goes on with its record: a leg that searches, and later scores what the other leg found, is
         one stage.
         """
-        with self._lock:
-            stage = self._stages.setdefault(name, StageRecorder(name))
         began = time.perf_counter()
+        with self._lock:
+            stage = self._stages.setdefault(name, StageRecorder(name, (began - self._began) * 1000))
         try:
             yield stage
         except BaseException as error:

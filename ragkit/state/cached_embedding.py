@@ -147,6 +147,12 @@ class CachedEmbedding(BaseEmbedding):
             self.cache_hits += len(texts) - len(missing) - len(prepared)
         return [_plain(known[key]) for key in keys]
 
+    def fresh(self, texts: Sequence[str]) -> list[Embedding]:
+        """The vectors of texts that are nobody's chunks: computed by the model, and not kept."""
+        with self._computing:
+            vectors = self.inner.get_text_embedding_batch(list(texts))
+        return [_plain(vector) for vector in self._checked(texts, vectors)]
+
     def _get_text_embedding(self, text: str) -> Embedding:
         return self._get_text_embeddings([text])[0]
 
