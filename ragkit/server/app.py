@@ -105,7 +105,7 @@ def _document_keys(app: FastAPI) -> None:
         document = made()
         scheme = HTTPBearer(description="A key of `ragkit keys`, where the server has any.")
         document.setdefault("components", {})["securitySchemes"] = {
-            "key": scheme.model.model_dump(by_alias=True, exclude_none=True)
+            "key": scheme.model.model_dump(mode="json", by_alias=True, exclude_none=True)
         }
         for path, operations in document["paths"].items():
             for operation in operations.values():

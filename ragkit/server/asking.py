@@ -19,11 +19,18 @@ from ragkit.errors import RagkitError
 from ragkit.pipeline import Pipeline
 from ragkit.query.answer import Answer
 from ragkit.query.trace import Trace
+from ragkit.server.answers import Answered, Found
 from ragkit.server.errors import Refused, explained, told
 from ragkit.server.limits import Gate
 from ragkit.server.schemas import AskRequest, SearchRequest
 
 T = TypeVar("T")
+_EVENT = {
+    "type": "object", "required": ["data"],
+    "properties": {"event": {"enum": ["piece", "answer", "error"]}, "data": {"type": "string"}},
+}  # fmt: skip
+STREAMS: dict[str, Any] = {"content": {"text/event-stream": {"schema": _EVENT}}}
+"""What the OpenAPI document says of an answer that may come in pieces."""
 _logger = logging.getLogger("ragkit.server")
 
 
@@ -141,11 +148,11 @@ def install(app: FastAPI, desk: Desk, responses: dict[int | str, dict[str, Any]]
     """Add the routes."""
     router = APIRouter(tags=["questions"], responses=responses)
 
-    @router.post("/search", summary="The hits for a question, without an answer")
+    @router.post("/search", summary="The hits for a question, without an answer", response_model=Found)
     async def search(request: Request, asked: SearchRequest) -> Response:
         return JSONResponse(await unless_left(request, desk.search(asked.query, asked.wanted())))
 
-    @router.post("/ask", summary="An answer with citations")
+    @router.post("/ask", summary="An answer with citations", response_model=Answered, responses={200: STREAMS})
     async def ask(request: Request, asked: AskRequest) -> Response:
         if asked.stream:
             return await begun(_events(desk.stream(asked.query, asked.wanted())))

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from ragkit.errors import StateError, UnknownDocumentError
 from ragkit.pipeline import Pipeline
+from ragkit.server.answers import DocumentTold, Runs, RunTold
 from ragkit.server.errors import Refused
 from ragkit.server.limits import Gate
 from ragkit.server.schemas import Deleted, Uploaded
@@ -35,7 +36,10 @@ def install(app: FastAPI, pipeline: Pipeline, responses: dict[int | str, dict[st
             done = await asyncio.to_thread(pipeline.upload, file.filename or "", content)
         return JSONResponse(done.to_dict(), 201 if done.outcome == "added" else 200)
 
-    @router.get("/documents/{document_id}", tags=["documents"], summary="A document with its text, to which citations refer")
+    @router.get(
+        "/documents/{document_id}", tags=["documents"], summary="A document with its text, to which citations refer",
+        response_model=DocumentTold,
+    )  # fmt: skip
     async def document(document_id: DocumentId) -> Response:
         return JSONResponse(await asyncio.to_thread(_document, pipeline, document_id))
 
@@ -45,11 +49,11 @@ def install(app: FastAPI, pipeline: Pipeline, responses: dict[int | str, dict[st
             uri = await asyncio.to_thread(pipeline.remove_upload, document_id)
         return JSONResponse(Deleted(document_id=document_id, uri=uri).model_dump())
 
-    @router.get("/runs", tags=["runs"], summary="Past ingests, newest first")
+    @router.get("/runs", tags=["runs"], summary="Past ingests, newest first", response_model=Runs)
     async def runs(limit: Annotated[int, Query(ge=1, le=1_000)] = 20) -> Response:
         return JSONResponse({"runs": await asyncio.to_thread(pipeline.runs, limit)})
 
-    @router.get("/runs/{number}", tags=["runs"], summary="An ingest by its number")
+    @router.get("/runs/{number}", tags=["runs"], summary="An ingest by its number", response_model=RunTold)
     async def run(number: Annotated[int, InPath(ge=0, le=2**53)]) -> Response:
         try:
             return JSONResponse(await asyncio.to_thread(pipeline.run, number))

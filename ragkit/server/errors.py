@@ -43,15 +43,14 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
-class Refused(Exception):
+class Refused(HTTPException):
     """A request that is not met: status, message, code, and headers of the answer."""
 
     def __init__(self, status: int, message: str, code: str, *, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
+        super().__init__(status, message, headers)
         self.status = status
         self.message = message
         self.code = code
-        self.headers = dict(headers or {})
 
     def response(self) -> JSONResponse:
         """The answer."""

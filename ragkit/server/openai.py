@@ -21,7 +21,8 @@ from fastapi.responses import JSONResponse, Response
 
 from ragkit.pipeline import Exchange
 from ragkit.query.answer import Answer
-from ragkit.server.asking import Desk, begun, event, unless_left
+from ragkit.server.answers import Completion, Models, Vectors
+from ragkit.server.asking import STREAMS, Desk, begun, event, unless_left
 from ragkit.server.errors import Refused
 from ragkit.server.schemas import ChatRequest, EmbeddingsRequest, Message
 
@@ -34,13 +35,16 @@ def install(app: FastAPI, desk: Desk, responses: dict[int | str, dict[str, Any]]
     index, embedding = desk.pipeline.config.name, desk.pipeline.embedding_name
     started = int(time.time())
 
-    @router.get("/models", summary="The index, which answers, and its embedding")
+    @router.get("/models", summary="The index, which answers, and its embedding", response_model=Models)
     async def models() -> Response:
         names = dict.fromkeys((index, embedding))
         listed = [{"id": name, "object": "model", "created": started, "owned_by": "ragkit"} for name in names]
         return JSONResponse({"object": "list", "data": listed})
 
-    @router.post("/chat/completions", summary="An answer to the last message, with citations")
+    @router.post(
+        "/chat/completions", summary="An answer to the last message, with citations", response_model=Completion,
+        responses={200: STREAMS},
+    )  # fmt: skip
     async def chat_completions(request: Request, asked: ChatRequest) -> Response:
         _check_model(asked.model, index)
         question, wanted = _question(asked.messages), asked.ragkit.wanted() if asked.ragkit else {}
@@ -50,7 +54,7 @@ def install(app: FastAPI, desk: Desk, responses: dict[int | str, dict[str, Any]]
             return await begun(_chunks(desk.stream(question, wanted), head), ending=_DONE)
         return JSONResponse(_completion(await unless_left(request, desk.answer(question, wanted)), head))
 
-    @router.post("/embeddings", summary="The vectors of texts")
+    @router.post("/embeddings", summary="The vectors of texts", response_model=Vectors)
     async def embeddings(request: Request, asked: EmbeddingsRequest) -> Response:
         _check_model(asked.model, embedding)
         texts = asked.texts
