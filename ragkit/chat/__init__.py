@@ -13,8 +13,17 @@ if TYPE_CHECKING:
 
 __all__ = ["mount"]
 
-QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_RUN_HISTORY": "False"}
-"""What Gradio and the Hugging Face client read when they are imported."""
+QUIET = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9),
+    "GRADIO_ANALYTICS_MAX_EVENTS": "1",
+    "GRADIO_RUN_HISTORY": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+"""What Gradio and the Hugging Face client read when they are imported.
+
+Two are about time: after every event Gradio would put the last ten thousand into a table, for a page that is closed here.
+"""
 
 
 def _anybody(user: str) -> bool:

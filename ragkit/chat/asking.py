@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager, suppress
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from ragkit.errors import QueryError
 
 if TYPE_CHECKING:
     from ragkit.query.answer import Answer
-
-T = TypeVar("T")
 
 STEP_S = 0.06
 """Pieces that come within this time are shown together."""
@@ -43,44 +41,37 @@ class Running:
             event.set()
 
 
-async def until(stop: asyncio.Event, pieces: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-    """`pieces`, until `stop` is set: then it ends at once, whatever they are waiting for, and no further piece is made."""
+async def followed(stop: asyncio.Event, pieces: AsyncGenerator[str | Answer, None]) -> AsyncGenerator[str | Answer, None]:
+    """The text so far, as often as it is worth showing, and last the answer. What came before an error is shown too.
+
+    When `stop` is set it ends at once, whatever the pieces are waiting for, and no further piece is made.
+    """
+    text, shown, at = "", "", 0.0
     stopping = asyncio.ensure_future(stop.wait())
-    following: asyncio.Future[T] | None = None
+    following: asyncio.Future[str | Answer] | None = None
     try:
         while not stop.is_set():
-            following = asyncio.ensure_future(anext(pieces))
-            await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not following.done():
-                return
-            try:
-                piece = following.result()
-            except StopAsyncIteration:
-                return
-            yield piece
+            following = following or asyncio.ensure_future(anext(pieces))
+            patience = max(0.0, at + STEP_S - time.monotonic()) if text != shown else None
+            await asyncio.wait({following, stopping}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            if following.done():
+                done, following = following, None
+                if done.exception() is None and isinstance(piece := done.result(), str):
+                    text += piece
+                else:
+                    if text != shown:
+                        yield text
+                    yield done.result()
+                    return
+            if text != shown and time.monotonic() >= at + STEP_S:
+                at, shown = time.monotonic(), text
+                yield text
+    except StopAsyncIteration:
+        return
     finally:
         stopping.cancel()
-        if following is not None and not following.done():
+        if following is not None:
             following.cancel()
-            with suppress(asyncio.CancelledError, StopAsyncIteration):
+            with suppress(asyncio.CancelledError, Exception):
                 await following
         await pieces.aclose()
-
-
-async def steps(pieces: AsyncGenerator[str | Answer, None]) -> AsyncGenerator[str | Answer, None]:
-    """The text so far, as often as it is worth showing, and last the answer. What came before an error is shown too."""
-    text, shown, at = "", "", 0.0
-    try:
-        async with aclosing(pieces):
-            async for piece in pieces:
-                if not isinstance(piece, str):
-                    yield piece
-                    return
-                text += piece
-                if time.monotonic() - at >= STEP_S:
-                    at, shown = time.monotonic(), text
-                    yield text
-    except Exception:
-        if text != shown:
-            yield text
-        raise

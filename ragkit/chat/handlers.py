@@ -14,7 +14,7 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 from ragkit.chat import export
-from ragkit.chat.asking import Running, steps, until
+from ragkit.chat.asking import Running, followed
 from ragkit.chat.evidence import passage
 from ragkit.chat.render import Pages
 from ragkit.chat.settings import Choices
@@ -120,7 +120,7 @@ class Handlers:
                 yield {"live": self._pages.live(question, "")}
                 wanted = await asyncio.to_thread(self._wanted, owner, conversation)
                 pieces = self._pipeline.astream(question, **wanted)
-                async with aclosing(until(stop, steps(pieces))) as answering:
+                async with aclosing(followed(stop, pieces)) as answering:
                     async for piece in answering:
                         if isinstance(piece, Answer):
                             yield await asyncio.to_thread(self._answered, owner, conversation, question, piece)
