@@ -64,7 +64,7 @@ class UploadsSource:
         Nothing is changed then. The entry that it gives does not convert anew.
         """
         uri = self._checked(name, raw)
-        document = self._converter.convert(uri, raw)
+        document = self._converted(uri, raw)
         path = self._path(uri)
         if not path.exists() and sum(item.suffix == _KEPT for item in self._folder.iterdir()) >= self._options.max_files:
             raise DocumentError(
@@ -99,6 +99,13 @@ class UploadsSource:
     def forget(self, uri: str) -> None:
         """Remove the mark, when nothing of the file is left anywhere else."""
         self._path(uri).with_suffix(_GONE).unlink(missing_ok=True)
+
+    def _converted(self, uri: str, raw: bytes) -> Document:
+        try:
+            return self._converter.convert(uri, raw)
+        except DocumentError as error:  # its cures are those of a folder, from which a file can be left out
+            cure = "upload another file" if "exclude" in error.cure else error.cure
+            raise type(error)(error.message, uri=uri, cure=cure) from error
 
     def _entry(self, uri: str) -> Entry:
         path = self._path(uri)
