@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, aclosing, contextmanager
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -14,13 +14,13 @@ from ragkit.config import Config, load
 from ragkit.errors import StateError
 from ragkit.host import Host
 from ragkit.ingest.documents import Rules
-from ragkit.ingest.repair import Verification, repair, verify
+from ragkit.ingest.repair import Verification
 from ragkit.ingest.report import IngestReport, Progress, silent
-from ragkit.ingest.retire import retire
+from ragkit.pipeline import upkeep
 from ragkit.pipeline.caches import clear
 from ragkit.pipeline.index import Index, index_exists, nothing_ingested
 from ragkit.pipeline.opened import OpenGeneration
-from ragkit.pipeline.status import Status, view_status
+from ragkit.pipeline.status import Status
 from ragkit.pipeline.uploads import Upload, Uploads
 from ragkit.pipeline.watching import changes, watched
 from ragkit.query.answer import Answer
@@ -227,26 +227,7 @@ class Pipeline:
 
     def status(self) -> Status:
         """How the index stands, without changing anything."""
-        index = self._index
-        live, wanted = index.generations.live(), index.wiring.wanted()
-        generations = index.generations.all()
-        differs = index.generations.matches(wanted, live) if live else []
-        detail = f"the configuration differs in {', '.join(differs)}; run `ragkit ingest`" if differs else ""
-        seen: set[int] = set()
-        views = []
-        for generation in generations:
-            for record in (generation.vector, generation.keyword):
-                if record.id not in seen:
-                    seen.add(record.id)
-                    with index.pool.using(record) as (view,):
-                        views.append(view_status(index.ledger, generation, view))
-        runs = index.ledger.runs(limit=1)
-        return Status(
-            name=self.config.name, state=self.config.state, generation=live.id if live else 0, matches=bool(live) and not differs,
-            detail=detail if live else "nothing has been ingested yet; run `ragkit ingest`",
-            **index.ledger.counts(live.chunking if live else 0), views=tuple(views),
-            cache={**index.cache.statistics(), "scores": index.scores.statistics()}, last_run=runs[0] if runs else None,
-        )  # fmt: skip
+        return upkeep.status(self._index)
 
     def changes(self, only: Sequence[str] = ()) -> Iterator[None]:
         """Comes whenever something changes in the files of the sources (with `only`, of those), until Ctrl-C."""
@@ -274,26 +255,15 @@ class Pipeline:
 
     def verify_views(self) -> list[Verification]:
         """Compare every id in the ledger with every id in both stores of the live generation."""
-        live = self._index.live()
-        with self._index.pool.using(live.vector, live.keyword) as views:
-            return [verify(self._index.ledger, live, view) for view in views]
+        return upkeep.verify_views(self._index)
 
     def repair_views(self, *, progress: Progress = silent) -> list[Verification]:
         """Make both stores of the live generation hold exactly what the ledger says; embeds only what the cache has lost."""
-        index = self._index
-        live = index.live()
-        with index.ledger.lock("ingest", "the ingest of this state").hold(), ExitStack() as stack:
-            views = stack.enter_context(index.pool.using(live.vector, live.keyword))
-            for view, model in zip(views, (index.wiring.embedding, None), strict=True):
-                if not verify(index.ledger, live, view).sound:
-                    repair(index.ledger, index.generations, live, view, model, progress)
-            return [verify(index.ledger, live, view) for view in views]
+        return upkeep.repair_views(self._index, progress)
 
     def drop_views(self) -> list[str]:
         """Remove the generations that do not answer; returns a sentence for each that had to stay."""
-        index = self._index
-        with index.ledger.lock("ingest", "the ingest of this state").hold():
-            return retire(index.ledger, index.generations, index.wiring.open_store)
+        return upkeep.drop_views(self._index)
 
 
 def _wanted(keywords: Mapping[str, Any]) -> Wanted:

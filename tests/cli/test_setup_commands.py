@@ -166,4 +166,4 @@ def test_completion_is_there(ragkit: Ragkit, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("_RAGKIT_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", "ragkit s")
     monkeypatch.setenv("COMP_CWORD", "1")
-    assert set(ragkit().out.split()) == {"schema", "search", "status"}
+    assert set(ragkit().out.split()) == {"schema", "search", "serve", "status"}
