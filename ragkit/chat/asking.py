@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import QueryError
 
@@ -47,8 +47,8 @@ async def followed(stop: asyncio.Event, pieces: AsyncGenerator[str | Answer, Non
     When `stop` is set it ends at once, whatever the pieces are waiting for, and no further piece is made.
     """
     text, shown, at = "", "", 0.0
-    stopping = asyncio.ensure_future(stop.wait())
-    following: asyncio.Future[str | Answer] | None = None
+    stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
+    following: asyncio.Future[Any] | None = None
     try:
         while not stop.is_set():
             following = following or asyncio.ensure_future(anext(pieces))

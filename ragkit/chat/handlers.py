@@ -166,7 +166,7 @@ class Handlers:
             told.append({"name": name, "state": "running", "text": "being read"})
             yield {"uploads": self._pages.uploads(told)}
             steps_: queue.SimpleQueue[str] = queue.SimpleQueue()
-            taking = asyncio.ensure_future(asyncio.to_thread(self._take, owner, _text(file, "path"), name, steps_))
+            taking = asyncio.ensure_future(asyncio.to_thread(self._take, owner, _text(file, "sent"), name, steps_))
             while not taking.done():
                 await asyncio.wait({taking}, timeout=0.15)
                 if (said := _last(steps_)) is not None and not taking.done():
@@ -188,7 +188,7 @@ class Handlers:
         except Exception:  # noqa: BLE001 - as above
             _log.exception("an upload failed")
             return {"name": name, "state": "failed", "text": BROKEN}
-        number = f", {taken.chunks} passages" if taken.chunks else ""
+        number = f", {taken.chunks} passage{'s' * (taken.chunks > 1)}" if taken.chunks else ""
         called = f" as {taken.uri}" if taken.uri != name else ""
         return {"name": name, "state": "done", "text": f"{taken.outcome}{called}{number}; ask about it"}
 

@@ -129,7 +129,8 @@ def _adapted(handler: Any, parts: dict[str, gr.HTML], signed_in: bool) -> Callab
     """A handler as Gradio calls it. The owner comes from the request alone; what a handler raises becomes a sentence."""
 
     def outputs(given: Parts) -> dict[Any, Any]:
-        return {parts[name]: value for name, value in given.items()}
+        # Gradio takes an empty answer for a wrong one
+        return {parts[name]: value for name, value in given.items()} or {parts["signal"]: gr.skip()}
 
     def owner(request: gr.Request) -> str:
         found = request.username if signed_in else visitor(request.request.cookies if request.request else {})

@@ -23,13 +23,13 @@ KEPT_S = 400 * 24 * 3600
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _OPEN = re.compile(
-    r"/?|/(?:config|login|logout|theme\.css|manifest\.json|favicon\.ico|robots\.txt)/?|/(?:assets|static|svelte)/.*"
+    r"/?|/(?:config|login|logout|theme\.css|favicon\.ico|robots\.txt)/?|/(?:assets|static|svelte)/.*"
     r"|/gradio_api/(?:queue/(?:join|data)|upload|upload_progress|heartbeat/\w+|reset|cancel|login_check|startup-events|theme\.css)/?"
 )
 """The routes of Gradio that the page uses. Its files, proxies, API pages, histories and monitors are closed."""
 _POLICY = (
     "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; manifest-src 'self'; base-uri 'self'; form-action 'self'; "
+    "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'self'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
 """`unsafe-eval`, for Gradio compiles the templates of its HTML components; no inline script runs without the nonce."""
@@ -40,6 +40,10 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
+_ICON = (
+    b'<link rel="icon" href="data:image/svg+xml,%3Csvg xmlns=%22http://www.w3.org/2000/svg%22 viewBox=%220 0 20 20%22%3E%3Cpath '
+    b'fill=%22%231f5fbf%22 d=%22M3 3h14v11H9l-4 4v-4H3z%22/%3E%3C/svg%3E">'
+)
 _AGAIN = '<!doctype html><title>…</title><meta http-equiv="refresh" content="0;url={}"><a href="{}">Go on</a>'
 
 
@@ -115,8 +119,9 @@ class _Answering:
 
     async def _page(self, start: Message) -> None:
         body = re.sub(rb"<script\b", f'<script nonce="{self._nonce}"'.encode(), self._body)
-        # what would tell the page's readers about Gradio, with an address elsewhere
+        # what would tell of Gradio, with addresses elsewhere; and an icon of its own in the place of a manifest that there is not
         body = re.sub(rb"\s*<meta\s+(?:property|name)=\"(?:og|twitter):[^>]*>", b"", body)
+        body = re.sub(rb'<link rel="manifest"[^>]*>', _ICON, body)
         own = {b"content-length": str(len(body)).encode(), b"cache-control": b"no-store"}
         headers = [(name, value) for name, value in start["headers"] if name.lower() not in own] + list(own.items())
         if self._new:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browser import Person
+from browser import Person, owner
 from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.service, pytest.mark.xdist_group("chat")]
@@ -16,7 +16,7 @@ def test_an_answer_and_its_source(person: Person, site) -> None:
     assert "The documents say it plainly" in person.answer()
     person.click(".rk-cite")
     person.page.wait_for_selector("#rk-panel mark")
-    (turn,) = site.pipeline.conversations.turns(_owner(person), person.conversation)
+    (turn,) = site.pipeline.conversations.turns(owner(person), person.conversation)
     (citation,) = turn.answer["citations"]
     assert person.page.locator("#rk-panel mark").text_content() == citation["quote"]
     shown = person.page.locator("#rk-panel .rk-document").text_content()
@@ -66,7 +66,7 @@ def test_an_answer_comes_piece_by_piece_and_can_be_stopped(person: Person, site)
         pass
     # the word that the model was waiting with, and then no other of that answer
     assert len(site.llm.said) <= said + 1 + 9
-    assert [turn.question for turn in site.pipeline.conversations.turns(_owner(person), person.conversation)] == [QUESTION]
+    assert [turn.question for turn in site.pipeline.conversations.turns(owner(person), person.conversation)] == [QUESTION]
 
 
 def test_a_question_while_another_is_answered_is_refused(person: Person, site) -> None:
@@ -92,7 +92,7 @@ def test_a_model_that_fails_midway(person: Person, site) -> None:
     expect(error).to_contain_text("the language model did not answer")
     assert person.text("#rk-live .rk-text").startswith("The documents say it")
     expect(person.page.locator(".rk-send")).to_be_visible()
-    assert site.pipeline.conversations.turns(_owner(person), person.conversation) == []
+    assert site.pipeline.conversations.turns(owner(person), person.conversation) == []
     person.click("[data-act=again]")
     expect(person.page.locator("#rk-live .rk-error")).to_have_count(1)
 
@@ -126,7 +126,3 @@ def test_a_fault_of_ours_is_a_sentence(person: Person, site, monkeypatch: pytest
     expect(person.page.locator("#rk-live .rk-error")).to_contain_text("Something went wrong here")
     assert "NoneType" not in person.page.content()
     assert "NoneType" in caplog.text
-
-
-def _owner(person: Person) -> str:
-    return next(cookie["value"] for cookie in person.page.context.cookies() if cookie["name"] == "ragkit_visitor")

@@ -147,7 +147,7 @@
     for (const file of files) {
       try {
         const { path } = await channel.upload(file);
-        sent.push({ path, name: file.name });
+        sent.push({ sent: path, name: file.name });
       } catch (error) {
         toast(`${file.name}: was not sent; it may be too large, or the connection was lost.`, "error");
       }
@@ -259,7 +259,7 @@
         other.setAttribute("aria-pressed", String(number(other.dataset.verdict) === verdict));
       }
       $(".rk-comment", turn).hidden = !verdict;
-      send("like", { conversation: current(), turn: number(turn.dataset.turn), verdict: verdict || null, comment: "" });
+      send("like", { conversation: current(), turn: number(turn.dataset.turn), verdict: verdict || null, comment: $(".rk-comment input", turn).value });
     },
     reset: () => send("apply", { conversation: current() }),
   };
