@@ -22,18 +22,28 @@ class Running:
 
     def __init__(self) -> None:
         self._stops: dict[tuple[str, str], asyncio.Event] = {}
+        self._pages: dict[tuple[str, str], str] = {}
 
     @contextmanager
-    def answering(self, owner: str, conversation: str) -> Iterator[asyncio.Event]:
-        """Hold a conversation while its question is answered. Gives what tells to stop; raises where one is being answered."""
+    def answering(self, owner: str, conversation: str, page: str) -> Iterator[asyncio.Event]:
+        """Hold a conversation while its question is answered, on the open page of this id.
+
+        Gives what tells to stop; raises where a question is being answered.
+        """
         key = (owner, conversation)
         if key in self._stops:
             raise QueryError("the question before is still being answered", cure="wait for it, or stop it")
         self._stops[key] = stop = asyncio.Event()
+        self._pages[key] = page
         try:
             yield stop
         finally:
-            del self._stops[key]
+            del self._stops[key], self._pages[key]
+
+    def left(self, page: str) -> None:
+        """Stop what is answered on a page that nobody has open any more."""
+        for key in [key for key, shown in self._pages.items() if shown == page]:
+            self._stops[key].set()
 
     def stop(self, owner: str, conversation: str) -> None:
         """Tell the answer of a conversation to stop, where there is one."""

@@ -114,7 +114,7 @@ class Handlers:
         question, text = _text(sent, "question"), ""
         try:
             conversation = await asyncio.to_thread(self._conversation, owner, _text(sent, "conversation"), question)
-            with self._running.answering(owner, conversation.id) as stop:
+            with self._running.answering(owner, conversation.id, _text(sent, "page")) as stop:
                 if not _text(sent, "conversation"):
                     yield await asyncio.to_thread(self._view, owner, conversation)
                 yield {"live": self._pages.live(question, "")}
@@ -138,6 +138,10 @@ class Handlers:
         """End an answer."""
         self._running.stop(owner, _text(sent, "conversation"))
         return {}
+
+    async def left(self, page: str) -> None:
+        """Somebody closed or reloaded a page: its answer is not waited for."""
+        self._running.left(page)
 
     def _conversation(self, owner: str, wanted: str, question: str) -> Conversation:
         if not question.strip():
@@ -184,7 +188,7 @@ class Handlers:
                 raise DocumentError("uploads are switched off", cure="ask whoever runs this page")
             taken = self._taking.take(path, name, progress)
         except RagkitError as error:
-            return {"name": name, "state": "failed", "text": _told(error)}
+            return {"name": name, "state": "failed", "text": _told(error).removeprefix(f"{name}: ")}
         except Exception:  # noqa: BLE001 - as above
             _log.exception("an upload failed")
             return {"name": name, "state": "failed", "text": BROKEN}

@@ -51,6 +51,8 @@ def _citation(state: StateInline, silent: bool) -> bool:
     if found is None or state.linkLevel:
         return False
     if not silent:
+        if state.pending.endswith(" "):
+            state.pending = f"{state.pending[:-1]}\u00a0"  # a mark stays with what it is the source of
         state.push("citation", "", 0).meta = {"n": int(found[1])}
     state.pos = found.end()
     return True

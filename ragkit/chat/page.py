@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import shutil
 import tempfile
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -50,9 +52,29 @@ def mount_page(
     may_upload: Callable[[str], bool],
 ) -> FastAPI:
     """See `ragkit.chat.mount`."""
-    sent = tempfile.TemporaryDirectory(prefix="ragkit-chat-")
+
+    async def mounting() -> FastAPI:
+        return _mounted(app, pipeline, path=path, sign_in=sign_in, may_upload=may_upload)
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        # where none runs, Gradio makes event loops of its own and leaves them open
+        return asyncio.run(mounting())
+    return _mounted(app, pipeline, path=path, sign_in=sign_in, may_upload=may_upload)
+
+
+def _mounted(
+    app: FastAPI,
+    pipeline: Pipeline,
+    *,
+    path: str,
+    sign_in: Callable[[str, str], bool] | None,
+    may_upload: Callable[[str], bool],
+) -> FastAPI:
+    sent = Path(tempfile.mkdtemp(prefix="ragkit-chat-"))
     pages, uploads = Pages(title(pipeline.config)), pipeline.config.chat.uploads
-    handlers = Handlers(pipeline, pages, Taking(pipeline, Path(sent.name)), may_upload)
+    handlers = Handlers(pipeline, pages, Taking(pipeline, sent), may_upload)
     blocks = _blocks(pipeline, pages, handlers, signed_in=sign_in is not None)
     guard = Middleware(Guard, anonymous=sign_in is None, uploads=uploads)
     gr.mount_gradio_app(
@@ -76,8 +98,8 @@ def mount_page(
         js=(ASSETS / "page.js").read_text(encoding="utf-8"),
     )
     mounted = next(route.app for route in reversed(app.routes) if isinstance(route, Mount))
-    mounted.uploaded_file_dir = sent.name  # type: ignore[attr-defined]  # Gradio's own folder is everybody's on this machine
-    mounted.state.sent = sent  # type: ignore[attr-defined]  # removed with the app
+    mounted.uploaded_file_dir = str(sent)  # type: ignore[attr-defined]  # Gradio's own folder is everybody's on this machine
+    weakref.finalize(mounted, shutil.rmtree, sent, ignore_errors=True)
     return app
 
 
@@ -104,20 +126,25 @@ def _blocks(pipeline: Pipeline, pages: Pages, handlers: Handlers, *, signed_in: 
                 )  # fmt: skip
             parts |= {name: part(name) for name in ("panel", "tune")}
             parts["signal"] = gr.HTML(None, elem_id="rk-signal", html_template="", js_on_load=_CONNECTED, apply_default_css=False)
-        _listen(parts, handlers, signed_in=signed_in, concurrency=pipeline.config.serve.concurrency)
+        _listen(blocks, parts, handlers, signed_in=signed_in, concurrency=pipeline.config.serve.concurrency)
     made: gr.Blocks = blocks
     return made
 
 
-def _listen(parts: dict[str, gr.HTML], handlers: Handlers, *, signed_in: bool, concurrency: int) -> None:
+def _listen(blocks: gr.Blocks, parts: dict[str, gr.HTML], handlers: Handlers, *, signed_in: bool, concurrency: int) -> None:
     """Which event of the page's script calls which handler."""
     signal = parts["signal"]
+
+    async def left(request: gr.Request) -> None:
+        await handlers.left(request.session_hash or "")
+
     calls: list[tuple[Any, Any]] = [
         (signal.submit, handlers.ask), (signal.stop, handlers.stop), (signal.select, handlers.open),
         (signal.edit, handlers.rename), (signal.delete, handlers.delete), (signal.download, handlers.export),
         (signal.like, handlers.rate), (signal.apply, handlers.settings), (signal.expand, handlers.source),
         (signal.upload, handlers.upload),
     ]  # fmt: skip
+    blocks.unload(left)
     for event, handler in calls:
         event(
             _adapted(handler, parts, signed_in), inputs=None, outputs=list(parts.values()), show_progress="hidden",
@@ -144,7 +171,7 @@ def _adapted(handler: Any, parts: dict[str, gr.HTML], signed_in: bool) -> Callab
 
         async def stream(event: gr.EventData, request: gr.Request) -> AsyncGenerator[dict[Any, Any], None]:
             try:
-                given: AsyncGenerator[Parts, None] = handler(owner(request), _sent(event))
+                given: AsyncGenerator[Parts, None] = handler(owner(request), _sent(event, request))
                 async with aclosing(given):
                     async for item in given:
                         yield outputs(item)
@@ -155,7 +182,7 @@ def _adapted(handler: Any, parts: dict[str, gr.HTML], signed_in: bool) -> Callab
 
     async def call(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
         try:
-            return outputs(await _awaited(handler, owner(request), _sent(event)))
+            return outputs(await _awaited(handler, owner(request), _sent(event, request)))
         except Exception as error:  # noqa: BLE001 - as above
             return outputs(told_of(error))
 
@@ -170,9 +197,10 @@ async def _awaited(handler: Callable[[str, Sent], Any], owner: str, sent: Sent) 
     return given
 
 
-def _sent(event: gr.EventData) -> Sent:
+def _sent(event: gr.EventData, request: gr.Request) -> Sent:
+    """What the browser sent, and as `page` the id of the open page, which Gradio calls its session."""
     data = event._data
-    return data if isinstance(data, dict) else {}
+    return {**(data if isinstance(data, dict) else {}), "page": request.session_hash or ""}
 
 
 def _asynchronous(sign_in: Callable[[str, str], bool]) -> Callable[[str, str], Awaitable[bool]]:

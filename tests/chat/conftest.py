@@ -42,7 +42,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         with serving(mount(FastAPI(openapi_url=None), pipeline, may_upload=lambda owner: found.uploads[0])) as address:
             found.address = address
             yield found
-            llm.go.release(1_000)  # nothing is left waiting
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_waiting(site: Site) -> Iterator[None]:
+    yield
+    site.llm.forget()
 
 
 @pytest.fixture

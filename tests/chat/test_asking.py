@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from browser import Person, owner
+from chatting import TalkativeLLM, open_pipeline, serving
+from fastapi import FastAPI
 from playwright.sync_api import expect
+
+from ragkit.chat import mount
 
 pytestmark = [pytest.mark.service, pytest.mark.xdist_group("chat")]
 
@@ -51,19 +58,15 @@ def test_every_passage_can_be_looked_at(person: Person) -> None:
 
 def test_an_answer_comes_piece_by_piece_and_can_be_stopped(person: Person, site) -> None:
     person.begin("How is paid leave requested, slowly?")
-    for _ in range(3):
-        site.llm.go.release()
+    site.llm.go.release(3)
     expect(person.page.locator("#rk-live .rk-text")).to_contain_text("The documents say")
     assert "plainly" not in person.text("#rk-live .rk-text")
     said = len(site.llm.said)
     person.click(".rk-stop")
     expect(person.page.locator("#rk-live")).to_contain_text("Stopped; the answer is incomplete.")
     expect(person.page.locator(".rk-send")).to_be_visible()
-    for _ in range(20):
-        site.llm.go.release()
+    site.llm.go.release(20)
     person.ask(QUESTION)
-    while site.llm.go.acquire(blocking=False):
-        pass
     # the word that the model was waiting with, and then no other of that answer
     assert len(site.llm.said) <= said + 1 + 9
     assert [turn.question for turn in site.pipeline.conversations.turns(owner(person), person.conversation)] == [QUESTION]
@@ -81,7 +84,6 @@ def test_a_question_while_another_is_answered_is_refused(person: Person, site) -
     person.send("submit", {"conversation": person.conversation, "question": "And on Mondays?"})
     expect(person.page.locator("#rk-live .rk-error")).to_contain_text("still being answered")
     person.send("stop", {"conversation": person.conversation})
-    site.llm.go.release()
     expect(person.page.locator("#rk-live")).to_contain_text("Stopped")
 
 
@@ -126,3 +128,26 @@ def test_a_fault_of_ours_is_a_sentence(person: Person, site, monkeypatch: pytest
     expect(person.page.locator("#rk-live .rk-error")).to_contain_text("Something went wrong here")
     assert "NoneType" not in person.page.content()
     assert "NoneType" in caplog.text
+
+
+def test_who_leaves_and_comes_back_can_ask_again(person: Person, site) -> None:
+    person.begin("How is paid leave requested, slowly?")
+    site.llm.go.release()
+    expect(person.page.locator("#rk-live .rk-text")).to_contain_text("The")
+    person.page.reload()
+    person.ready()
+    expect(person.page.locator(".rk-item")).to_have_count(1)
+    person.click(".rk-item")
+    person.ask(QUESTION)
+
+
+def test_a_lost_connection_is_told_and_the_question_kept(people: Callable[..., Person], tmp_path: Path) -> None:
+    with open_pipeline(tmp_path / "own", TalkativeLLM()) as pipeline:
+        with serving(mount(FastAPI(), pipeline)) as address:
+            person = people(address).open()
+        person.page.fill("#rk-composer textarea", QUESTION)
+        person.page.press("#rk-composer textarea", "Enter")
+        assert "onnection" in person.toast()
+        expect(person.page.locator("body:not([data-busy])")).to_have_count(1)
+        assert person.page.input_value("#rk-composer textarea") == QUESTION
+    person.problems.clear()  # the browser says that nobody listens there

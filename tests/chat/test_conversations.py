@@ -133,8 +133,6 @@ def test_two_people_share_nothing(people: Callable[..., Person], site) -> None:
     assert listed(other) == [QUESTION]
     site.llm.go.release(20)
     one.page.wait_for_selector("body:not([data-busy])")
-    while site.llm.go.acquire(blocking=False):
-        pass
     assert listed(one) == ["How is paid leave requested, slowly?"]
     assert other.page.locator(".rk-question").all_inner_texts() == [QUESTION]
     assert owner(one) != owner(other)

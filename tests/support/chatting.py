@@ -55,6 +55,11 @@ class TalkativeLLM(CustomLLM):
     def go(self) -> threading.Semaphore:
         return self._go
 
+    def forget(self) -> None:
+        """Let every answer so far run to its end; those to come wait for a new `go`."""
+        self._go.release(1_000)
+        self._go = threading.Semaphore(0)
+
     @property
     def said(self) -> list[str]:
         """Every word so far."""
@@ -66,7 +71,7 @@ class TalkativeLLM(CustomLLM):
         return CompletionResponse(text=asked[-1] if asked else "")
 
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
-        question = prompt.rpartition("uestion")[2]
+        question, go = prompt.rpartition("uestion")[2], self._go
 
         def words() -> CompletionResponseGen:
             said = ""
@@ -76,7 +81,7 @@ class TalkativeLLM(CustomLLM):
                 if "break off" in question and number == 4:
                     raise RuntimeError("the model's server at /secret/path went away")
                 if "slowly" in question:
-                    self._go.acquire(timeout=20)
+                    go.acquire(timeout=20)
                 self._said.append(word)
                 said += f"{word} "
                 yield CompletionResponse(text=said, delta=f"{word} ")

@@ -64,11 +64,21 @@
     $("#rk-composer .rk-stop").hidden = !value;
   };
 
+  // what Gradio says of the connection; a question that did not get through stands where it was written
+  const lost = (text) => {
+    toast(text || "The connection to the server was lost.", "error");
+    if (!busy) return;
+    setBusy(false);
+    question().value ||= asked;
+  };
+
+  let asked = "";
   const ask = (text) => {
     if (!text.trim()) return;
     if (busy) return toast("The question before is still being answered. Wait for it, or stop it.", "error");
     setBusy(true);
     announce("Answering");
+    asked = text;
     stick = true;
     send("submit", { conversation: current(), question: text });
   };
@@ -360,7 +370,11 @@
 
   // Gradio may put the parts up after this script ran
   const watch = () => {
-    if (!scroller() || !question()) return void requestAnimationFrame(watch);
+    if (!scroller() || !question() || !$(".toast-wrap")) return void requestAnimationFrame(watch);
+    new MutationObserver((changes) => {
+      const added = changes.flatMap((change) => [...change.addedNodes]).find((node) => node.querySelector?.(".toast-body.error"));
+      if (added) lost($("[data-testid=toast-text]", added)?.textContent);
+    }).observe($(".toast-wrap"), { childList: true, subtree: true });
     scroller().addEventListener("scroll", () => {
       stick = scroller().scrollHeight - scroller().scrollTop - scroller().clientHeight < 80;
     }, { passive: true });
