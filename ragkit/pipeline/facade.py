@@ -195,7 +195,7 @@ class Pipeline:
         With `queries` the texts are embedded as questions are.
         """
         embedding, tokenizer = self._index.wiring.embedding, self._index.wiring.tokenizer
-        vectors = [embedding.get_query_embedding(text) for text in texts] if queries else embedding.fresh(texts)
+        vectors = embedding.questions(texts) if queries else embedding.fresh(texts)
         limit = tokenizer.max_tokens
         counts = [count + tokenizer.special_tokens for count in tokenizer.count(list(texts))]
         return vectors, sum(count if limit is None else min(count, limit) for count in counts)

@@ -12,8 +12,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def in_a_thread(make: Callable[[], Generator[T, None, None]]) -> AsyncGenerator[T, None]:
-    """What the generator gives, as it comes; all of it runs in one thread of the loop's own pool.
+async def in_a_thread(
+    make: Callable[[], Generator[T, None, None]], wanted: Callable[[T], bool] = lambda piece: True
+) -> AsyncGenerator[T, None]:
+    """What the generator gives, as it comes, as far as it is `wanted`; all of it runs in one thread of the loop's own pool.
 
     Whoever reads no further ends it: it is closed after the piece that it is at.
     """
@@ -26,7 +28,8 @@ async def in_a_thread(make: Callable[[], Generator[T, None, None]]) -> AsyncGene
             for piece in made:
                 if left.is_set():
                     return
-                loop.call_soon_threadsafe(pieces.put_nowait, piece)
+                if wanted(piece):
+                    loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
     working = loop.run_in_executor(None, copy_context().run, work)
     working.add_done_callback(lambda _: pieces.put_nowait(None))

@@ -18,6 +18,7 @@ from starlette.types import Send
 from ragkit.errors import RagkitError
 from ragkit.pipeline import Pipeline
 from ragkit.query.answer import Answer
+from ragkit.query.threads import in_a_thread
 from ragkit.query.trace import Trace
 from ragkit.server.answers import Answered, Found
 from ragkit.server.errors import Refused, explained, told
@@ -53,20 +54,29 @@ class Desk:
 
     async def stream(self, question: str, wanted: dict[str, Any]) -> AsyncGenerator[str | Answer, None]:
         """The answer in pieces, and last the whole of it. Closing it ends the work."""
-        async with self.gate.turn(), aclosing(self.pipeline.astream(question, **wanted)) as pieces:
+        async with aclosing(self._pieces(question, wanted, lambda piece: True)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def answer(self, question: str, wanted: dict[str, Any]) -> Answer:
+        """The whole answer."""
+        async with aclosing(self._pieces(question, wanted, lambda piece: isinstance(piece, Answer))) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Answer):
+                    return piece
+        raise RuntimeError("the stream ended without its answer")
+
+    async def _pieces(
+        self, question: str, wanted: dict[str, Any], chosen: Callable[[str | Answer], bool]
+    ) -> AsyncGenerator[str | Answer, None]:
+        """Those pieces that are chosen; the others do not reach the event loop, but between any two the work can end."""
+        work = in_a_thread(lambda: self.pipeline.stream(question, **wanted), chosen)
+        async with self.gate.turn(), aclosing(work) as pieces:
             deadline = time.monotonic() + self.timeout_s
             while (piece := await self._in_time(anext(pieces, None), deadline - time.monotonic())) is not None:
                 if isinstance(piece, Answer):
                     self._tell(piece.trace)
                 yield piece
-
-    async def answer(self, question: str, wanted: dict[str, Any]) -> Answer:
-        """The whole answer."""
-        async with aclosing(self.stream(question, wanted)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Answer):
-                    return piece
-        raise RuntimeError("the stream ended without its answer")
 
     def _tell(self, trace: Trace) -> None:
         for watch in self.watchers:
@@ -74,7 +84,8 @@ class Desk:
 
     async def _in_time(self, work: Awaitable[T], left_s: float) -> T:
         try:
-            return await asyncio.wait_for(work, max(left_s, 0.001))
+            async with asyncio.timeout(left_s):
+                return await work
         except TimeoutError:
             raise Refused(504, f"there was no answer within {self.timeout_s:g} seconds", "timeout") from None
 

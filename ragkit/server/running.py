@@ -75,7 +75,7 @@ def _run_workers(config: Config, start: Start, ready: Callable[[str], None]) -> 
                 cure="leave `--workers` out, or choose a store that is a server",
             )
     with tempfile.TemporaryDirectory(prefix="ragkit-metrics-") as shared:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared  # which the workers' processes inherit
         settings = _uvicorn(config, partial(worker, start), workers=start.workers, factory=True)
         socket = settings.bind_socket()
         ready(_address(config.serve.host, int(socket.getsockname()[1])))

@@ -147,6 +147,10 @@ class CachedEmbedding(BaseEmbedding):
             self.cache_hits += len(texts) - len(missing) - len(prepared)
         return [_plain(known[key]) for key in keys]
 
+    def questions(self, texts: Sequence[str]) -> list[Embedding]:
+        """The vectors of texts as questions; a single one shares its batch with those of other threads."""
+        return [self._get_query_embedding(texts[0])] if len(texts) == 1 else [_plain(vector) for vector in self._queried(texts)]
+
     def fresh(self, texts: Sequence[str]) -> list[Embedding]:
         """The vectors of texts that are nobody's chunks: computed by the model, and not kept."""
         with self._computing:
