@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from ragkit.pipeline import Pipeline
 
-__all__ = ["mount"]
+__all__ = ["end_streams", "mount"]
 
 QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False",
@@ -48,3 +48,13 @@ def mount(
     from ragkit.chat.page import mount_page
 
     return mount_page(app, pipeline, path=path, sign_in=sign_in, may_upload=may_upload)
+
+
+def end_streams(app: FastAPI) -> None:
+    """End the streams by which open pages are told things; a server calls this on its event loop when it is asked to stop.
+
+    Otherwise it waits for everybody to close the page. An app without the page is left alone.
+    """
+    for route in app.routes:
+        if (stopped := getattr(getattr(route, "app", None), "stop_event", None)) is not None:
+            stopped.set()

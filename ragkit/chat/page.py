@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from markupsafe import escape
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
@@ -76,12 +77,13 @@ def _mounted(
     pages, uploads = Pages(title(pipeline.config)), pipeline.config.chat.uploads
     handlers = Handlers(pipeline, pages, Taking(pipeline, sent), may_upload)
     blocks = _blocks(pipeline, pages, handlers, signed_in=sign_in is not None)
-    guard = Middleware(Guard, anonymous=sign_in is None, uploads=uploads)
+    guard = Middleware(Guard, title=title(pipeline.config), anonymous=sign_in is None, uploads=uploads)
     gr.mount_gradio_app(
         app,
         blocks,
         path,
         auth=_asynchronous(sign_in) if sign_in else None,
+        auth_message=str(escape(title(pipeline.config))),
         app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None, "middleware": [guard]},
         show_error=False,
         max_file_size=int(pipeline.config.serve.max_body_mb * 1_000_000),

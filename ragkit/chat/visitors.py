@@ -56,11 +56,12 @@ def visitor(cookies: Mapping[str, str]) -> str | None:
 class Guard:
     """Lets through what the page needs, gives visitors their id, and puts security headers on every answer.
 
-    `anonymous` says that nobody signs in; `uploads` whether files may be sent.
+    `title` is the page's, `anonymous` says that nobody signs in, `uploads` whether files may be sent.
     """
 
-    def __init__(self, app: App, *, anonymous: bool, uploads: bool) -> None:
+    def __init__(self, app: App, *, title: str, anonymous: bool, uploads: bool) -> None:
         self._app = app
+        self._head = f"<head><title>{escape(title)}</title>".encode()
         self._anonymous = anonymous
         self._uploads = uploads
 
@@ -80,7 +81,7 @@ class Guard:
             here = escape(scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""))
             await _answer(send, 200, _AGAIN.format(here, here), "text/html; charset=utf-8")
             return
-        await self._app(_plain(scope) if page else scope, receive, _Answering(send, new, scope["scheme"] == "https"))
+        await self._app(_plain(scope) if page else scope, receive, _Answering(send, self._head, new, scope["scheme"] == "https"))
 
     def _refusal(self, method: str, path: str, headers: Mapping[str, str]) -> tuple[int, str] | None:
         upload = path.startswith("/gradio_api/upload")
@@ -94,8 +95,9 @@ class Guard:
 class _Answering:
     """Sends an answer on with its headers. A page is held back to its end: its scripts get the nonce that the policy names."""
 
-    def __init__(self, send: Send, new: bool, secure: bool) -> None:
+    def __init__(self, send: Send, head: bytes, new: bool, secure: bool) -> None:
         self._send = send
+        self._head = head
         self._new = new
         self._secure = secure
         self._nonce = secrets.token_urlsafe(16)
@@ -118,7 +120,8 @@ class _Answering:
         await self._send(message)
 
     async def _page(self, start: Message) -> None:
-        body = re.sub(rb"<script\b", f'<script nonce="{self._nonce}"'.encode(), self._body)
+        body = self._body.replace(b"<head>", self._head, 1)
+        body = re.sub(rb"<script\b", f'<script nonce="{self._nonce}"'.encode(), body)
         # what would tell of Gradio, with addresses elsewhere; and an icon of its own in the place of a manifest that there is not
         body = re.sub(rb"\s*<meta\s+(?:property|name)=\"(?:og|twitter):[^>]*>", b"", body)
         body = re.sub(rb'<link rel="manifest"[^>]*>', _ICON, body)

@@ -183,6 +183,7 @@ def test_people_sign_in(people: Callable[..., Person], signed_in: tuple[str, lis
         person = people(address)
         person.page.goto(address)
         person.page.get_by_label("username").fill(name)
+        assert person.page.title() == "Handbook"
         person.page.get_by_label("password").fill(f"{name}-key")
         person.page.get_by_role("button", name="Login").click()
         person.ready()
@@ -196,6 +197,8 @@ def test_people_sign_in(people: Callable[..., Person], signed_in: tuple[str, lis
     assert "no such conversation" in ben.toast()
     assert asked == ["ada", "ben"]
     assert httpx.get(f"{address}config").status_code == 401
+    ada.page.get_by_text("Sign out").click()
+    ada.page.get_by_label("username").wait_for()
     assert all(cookie["name"] != COOKIE for cookie in ada.page.context.cookies())
 
 

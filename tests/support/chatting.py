@@ -16,6 +16,7 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.llms import CompletionResponse, CompletionResponseGen, CustomLLM, LLMMetadata
 
 from ragkit import Component, Options, Pipeline, hookimpl
+from ragkit.chat import end_streams
 from ragkit.config import parse
 from ragkit.host import Host
 from ragkit.testing import plugin
@@ -128,5 +129,6 @@ def serving(app: FastAPI) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
     finally:
+        server.servers[0].get_loop().call_soon_threadsafe(end_streams, app)
         server.should_exit = True
         thread.join(timeout=10)
