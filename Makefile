@@ -30,9 +30,15 @@ $(INSTALLED): constraints.txt pyproject.toml $(wildcard plugins/*/pyproject.toml
 
 setup: $(INSTALLED) ## create .venv and install ragkit, its plugins and the tools
 
-demo: $(INSTALLED) ## ingest ragkit's own docs/ and answer a question with citations
+demo: $(INSTALLED) ## ingest ragkit's own docs/, answer a question with citations, open the chat page
 	$(BIN)/ragkit ingest $(QUICKSTART)
 	$(BIN)/ragkit ask $(QUICKSTART) "What happens to a document when its source fails midway?"
+	@if [ -t 1 ]; then exec $(BIN)/ragkit chat $(QUICKSTART); else $(PAGE_BEHIND); fi
+
+# where nobody sits at a terminal the page is left running, and its address and its end are said
+PAGE_BEHIND = log=.ragkit/page.log; nohup $(BIN)/ragkit chat $(QUICKSTART) --port 0 >$$log 2>&1 </dev/null & page=$$!; \
+	for try in $$(seq 240); do grep -q 'the page:' $$log && break; kill -0 $$page 2>/dev/null || { cat $$log >&2; exit 1; }; sleep 0.25; done; \
+	grep -A1 'the page:' $$log; echo "it runs until: kill $$page"
 
 # a core for each worker: where both have torch compute on all of them, they wait for each other
 test test-full: export OMP_NUM_THREADS = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
+from ragkit.chat import end_streams
 from ragkit.config import Config, load
 from ragkit.errors import ConfigError, Problem
 from ragkit.host import Host
@@ -48,6 +50,7 @@ def run(config: Config, start: Start, *, ready: Callable[[str], None]) -> None:
             [Problem("serve.host", f"{settings.host} can be reached by others, and there are no keys")],
             cure="make one with `ragkit keys NAME`, or listen at 127.0.0.1",
         )
+    _require_free(settings.host, settings.port)
     if start.workers > 1:
         _run_workers(config, start, ready)
         return
@@ -55,9 +58,22 @@ def run(config: Config, start: Start, *, ready: Callable[[str], None]) -> None:
         from ragkit.server.app import create_app
 
         app = create_app(pipeline, keys=keys, api=start.api, page=start.page)
-        server = _Server(_uvicorn(config, app), ready)
+        server = _Server(_uvicorn(config, app), app, ready)
         server.run()
         _leave_stuck_threads()
+
+
+def _require_free(host: str, port: int) -> None:
+    """Raise `ConfigError` where the address cannot be listened at, before anything is loaded."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                [Problem("serve.port", f"{host}:{port} cannot be listened at: {error.strerror or error}")],
+                cure="choose another with `--port`; 0 takes a free one",
+            ) from None
 
 
 def worker(start: Start) -> FastAPI:
@@ -77,9 +93,9 @@ def _run_workers(config: Config, start: Start, ready: Callable[[str], None]) -> 
     with tempfile.TemporaryDirectory(prefix="ragkit-metrics-") as shared:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared  # which the workers' processes inherit
         settings = _uvicorn(config, partial(worker, start), workers=start.workers, factory=True)
-        socket = settings.bind_socket()
-        ready(_address(config.serve.host, int(socket.getsockname()[1])))
-        Multiprocess(settings, sockets=[socket]).run()
+        listening = settings.bind_socket()
+        ready(_address(config.serve.host, int(listening.getsockname()[1])))
+        Multiprocess(settings, sockets=[listening]).run()
 
 
 def _uvicorn(config: Config, app: Any, **more: Any) -> uvicorn.Config:
@@ -92,10 +108,11 @@ def _uvicorn(config: Config, app: Any, **more: Any) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """Says when it is ready."""
+    """Says when it is ready, and ends the streams of open pages."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[str], None]) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, ready: Callable[[str], None]) -> None:
         super().__init__(config)
+        self._app = app
         self._ready = ready
 
     async def startup(self, sockets: Any = None) -> None:
@@ -104,6 +121,11 @@ class _Server(uvicorn.Server):
         if self.started and self.servers:
             port = self.servers[0].sockets[0].getsockname()[1]
             self._ready(_address(self.config.host, port))
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        """Tell open pages, which hold a stream each, then wait for what is at work."""
+        end_streams(self._app)
+        await super().shutdown(sockets)
 
 
 def _address(host: str, port: int) -> str:
