@@ -65,6 +65,10 @@ def test_a_narrow_screen(people: Callable[..., Person]) -> None:
     person = people(viewport={"width": 360, "height": 740}, has_touch=True).open()
 
     def fits() -> None:
+        beyond = """() => [...document.querySelectorAll("#rk-app :is(button, summary, input, textarea)")]
+            .filter((item) => item.checkVisibility({ visibilityProperty: true }) && item.getBoundingClientRect().right > 360)
+            .map((item) => item.outerHTML.slice(0, 80))"""
+        assert person.page.evaluate(beyond) == []
         assert person.page.evaluate("document.documentElement.scrollWidth") <= 360
         assert person.page.evaluate("document.querySelector('#rk-scroll').scrollWidth") <= 360
 
