@@ -27,8 +27,8 @@ class StageRecord:
     out: int
     status: Status
     detail: str
-    began_ms: float = 0.0
-    """From the beginning of the query."""
+    spans: tuple[tuple[float, float], ...] = ()
+    """When it was at work, from and to, in milliseconds from the beginning of the query; several times for one entered again."""
 
     def to_dict(self) -> dict[str, Any]:
         """As in the `trace` of `ragkit search --json`."""
@@ -58,6 +58,15 @@ class Trace:
         """Whether some stage did less than it should have."""
         return any(stage.status == "degraded" for stage in self.stages)
 
+    @property
+    def accounted_ms(self) -> float:
+        """The time in which some stage was at work; what was done side by side counts once."""
+        accounted, reached = 0.0, 0.0
+        for began, ended in sorted(span for stage in self.stages for span in stage.spans):
+            accounted += max(0.0, ended - max(began, reached))
+            reached = max(reached, ended)
+        return accounted
+
     def scores_of(self, chunk_id: str) -> dict[str, float]:
         """The chunk's score at each stage that scored it."""
         return {stage: scores[chunk_id] for stage, scores in self.scores.items() if chunk_id in scores}
@@ -78,7 +87,6 @@ class StageRecorder:
     """One stage while it runs; see `ragkit.components.Stage`. `dropped` has the chunks that go no further, and why."""
 
     name: str
-    began_ms: float = 0.0
     ms: float = 0.0
     entered: int = 0
     out: int = 0
@@ -87,6 +95,7 @@ class StageRecorder:
     scores: dict[str, float] = field(default_factory=dict)
     ranks: dict[str, int] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
+    spans: list[tuple[float, float]] = field(default_factory=list)
 
     def hits(self, ids: Sequence[str], scores: Sequence[float]) -> None:
         self.scored(ids, scores)
@@ -111,7 +120,7 @@ class StageRecorder:
         self.note(detail)
 
     def record(self) -> StageRecord:
-        return StageRecord(self.name, self.ms, self.entered, self.out, self.status, "; ".join(self.details), self.began_ms)
+        return StageRecord(self.name, self.ms, self.entered, self.out, self.status, "; ".join(self.details), tuple(self.spans))
 
 
 class Recorder:
@@ -130,16 +139,18 @@ class Recorder:
         A stage entered again goes on with its record: a leg that searches, and later scores what the other leg found, is
         one stage.
         """
-        began = time.perf_counter()
         with self._lock:
-            stage = self._stages.setdefault(name, StageRecorder(name, (began - self._began) * 1000))
+            stage = self._stages.setdefault(name, StageRecorder(name))
+        began = time.perf_counter()
         try:
             yield stage
         except BaseException as error:
             stage.degraded(describe(error))
             raise
         finally:
-            stage.ms += (time.perf_counter() - began) * 1000
+            ended = time.perf_counter()
+            stage.ms += (ended - began) * 1000
+            stage.spans.append(((began - self._began) * 1000, (ended - self._began) * 1000))
             stage.entered += entered
 
     def score_of(self, stage: str, chunk_id: str) -> float | None:

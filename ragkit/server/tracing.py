@@ -35,13 +35,12 @@ class Traces:
     def traced(self, trace: Trace) -> None:
         """Make a span of each stage, below that of the request."""
         began_ns = time.time_ns() - int(trace.total_ms * 1e6)
-        for stage in trace.stages:
-            start = began_ns + int(stage.began_ms * 1e6)
-            span = self._tracer.start_span(f"ragkit {stage.name}", start_time=start)
+        for stage, begin_ms, end_ms in [(one, *span) for one in trace.stages for span in one.spans]:
+            span = self._tracer.start_span(f"ragkit {stage.name}", start_time=began_ns + int(begin_ms * 1e6))
             span.set_attributes({"ragkit.entered": stage.entered, "ragkit.out": stage.out, "ragkit.status": stage.status})
             if stage.status == "degraded":
                 span.set_status(Status(StatusCode.ERROR))
-            span.end(start + int(stage.ms * 1e6))
+            span.end(began_ns + int(end_ms * 1e6))
 
     def close(self) -> None:
         """Send what is left."""

@@ -1,10 +1,13 @@
-"""What the trace of a query costs, as a share of the query.
+"""What the trace of a query costs, how much of the query it accounts for, and when an answer's first word comes.
 
     python tests/benchmarks/tracing.py --data ../shared/data --work /tmp/quality
 
 Ingests SciFact with the default configuration (as quality.py does, into the same folder), asks questions, and then does for each
 again what the stages told the trace: entering and leaving, 100 hits and their scores per leg, freezing. Prints the median of both
 and the share. The questions' vectors are cached, which makes the share as large as it gets.
+
+Then it asks for answers, streamed, with no vector of a question kept, and prints the share of each query's time in which some
+stage was at work, and how long after the last stage of retrieval the first piece of the (extractive) answer came.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import numpy as np
 from ragkit import Pipeline
 from ragkit.cli.progress import progress
 from ragkit.evaluate import load
+from ragkit.query.answer import Answer
 from ragkit.query.trace import Recorder, Trace
 
 REPEATED = 20
@@ -42,6 +46,23 @@ def replay(trace: Trace) -> None:
 
 def median_ms(times: list[float]) -> float:
     return float(np.median(times)) * 1000
+
+
+def streamed(pipeline: Pipeline, questions: list[str]) -> tuple[list[float], list[float]]:
+    """For each question the share of its time that stages account for, and the milliseconds from retrieval to the first piece."""
+    shares, waits = [], []
+    with pipeline.without_query_cache():
+        for question in questions:
+            began = time.perf_counter()
+            pieces = pipeline.stream(question)
+            next(pieces)
+            first = (time.perf_counter() - began) * 1000
+            answer = next(piece for piece in pieces if isinstance(piece, Answer))
+            pieces.close()
+            found = [span for stage in answer.trace.stages if stage.name not in ("abstention", "answer") for span in stage.spans]
+            shares.append(answer.trace.accounted_ms / answer.trace.total_ms)
+            waits.append(first - max(ended for _, ended in found))
+    return shares, waits
 
 
 def main() -> None:
@@ -74,8 +95,13 @@ def main() -> None:
                 for _ in range(REPEATED):
                     replay(trace)
                 told.append((time.perf_counter() - began) / REPEATED)
+            shares, waits = streamed(pipeline, questions)
     whole, part = median_ms(asked), median_ms(told)
     print(f"{len(questions)} questions: a query takes {whole:.2f} ms, its trace {part:.3f} ms of it, {part / whole:.2%}")
+    print(
+        f"stages account for {np.median(shares):.1%} of a query (median), {np.quantile(shares, 0.05):.1%} at the fifth percentile"
+    )
+    print(f"the first piece comes {np.median(waits):.1f} ms after retrieval (median), {np.quantile(waits, 0.95):.1f} at the 95th")
 
 
 if __name__ == "__main__":

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import pytest
 
 from ragkit.components import Run
 from ragkit.query.run import QueryRun
-from ragkit.query.trace import Recorder
+from ragkit.query.trace import Recorder, StageRecord, Trace
 
 
 def test_the_dictionary_is_the_documented_json():
@@ -46,6 +47,28 @@ def test_a_stage_entered_twice_is_one_record():
     (record,) = recorder.trace().stages
     assert (record.entered, record.out) == (2, 1)
     assert recorder.trace().scores["dense"] == {"a": 0.9, "b": 0.1, "c": 0.2}
+
+
+def test_time_that_stages_share_is_accounted_for_once():
+    stages = [
+        StageRecord("dense", 30, 0, 0, "ok", "", ((0, 10), (20, 40))),
+        StageRecord("keyword", 10, 0, 0, "ok", "", ((5, 15),)),
+        StageRecord("answer", 5, 0, 0, "ok", "", ((50, 55),)),
+    ]
+    assert Trace(total_ms=60, generation=1, stages=tuple(stages)).accounted_ms == 15 + 20 + 5
+
+
+def test_a_stage_knows_when_it_was_at_work():
+    recorder = Recorder()
+    for _ in range(2):
+        with recorder.stage("dense"):
+            time.sleep(0.002)
+    trace = recorder.trace()
+    (stage,) = trace.stages
+    assert len(stage.spans) == 2
+    assert stage.ms == pytest.approx(sum(ended - began for began, ended in stage.spans))
+    assert trace.accounted_ms == pytest.approx(stage.ms)
+    assert stage.spans[1][1] <= trace.total_ms
 
 
 def test_an_error_is_written_down_and_goes_on():

@@ -48,7 +48,8 @@ class IdsRetriever(BaseRetriever):
         nodes: list[NodeWithScore] = []
         for _ in range(_ATTEMPTS):
             ids, scores = self.search(query_bundle, run.top_k, run.filters)
-            nodes = self._context.hydrate(ids, scores)
+            with run.stage(self.name):  # handing out what was found is a part of finding it
+                nodes = self._context.hydrate(ids, scores)
             if len(nodes) == len(ids):
                 break
         return self.present(query_bundle, nodes)
