@@ -1,4 +1,4 @@
-"""Real tokenizers of three families."""
+"""Real tokenizers of three families, and what the processes of a suite are forked from."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import forking
 import pytest
 
 
@@ -39,6 +40,12 @@ class WordTokenizer:
 
     def count(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) for text in texts]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def preloaded() -> None:
+    """The suites' other processes are forked from what has imported most already."""
+    forking.context()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ fails meanwhile. A store that takes one process refuses the other with the name 
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 import threading
@@ -17,6 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import forking
 import pytest
 from projects import Project
 
@@ -48,7 +48,7 @@ class Writer:
     """Another process that ingests."""
 
     def __init__(self, project: Project) -> None:
-        context = multiprocessing.get_context("forkserver")
+        context = forking.context()
         self.pipe, other = context.Pipe()
         self.process = context.Process(target=_ingest_when_told, args=(project.folder, other), daemon=True)
         self.process.start()

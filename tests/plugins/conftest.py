@@ -6,9 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import forking
 import pytest
 
 from ragkit.testing import FakeContext, FakeEmbedding, build_context
+
+
+@pytest.fixture(scope="session", autouse=True)
+def preloaded() -> None:
+    """The suites' other processes are forked from what has imported most already."""
+    forking.context()
 
 
 @pytest.fixture

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import subprocess
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
+import forking
 import pytest
 
 import ragkit_bm25
 from ragkit.testing import build_context
 from ragkit_bm25 import BM25Options
+
+
+def _flush_until(folder: Path, boundary: str) -> None:
+    """The other process: it replaces what is there, and dies at a boundary of the flush."""
+    from llama_index.core.schema import TextNode
+
+    store = ragkit_bm25.build_store(BM25Options(), build_context(folder))
+    store.upsert([TextNode(id_=f"n{i}", text="new words") for i in range(20)])
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "ragkit.boundary" and arguments == (boundary,):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+    store.flush()
 
 
 @pytest.mark.kill
@@ -22,22 +37,10 @@ def test_a_kill_leaves_a_whole_index(boundary: str, words: str, tmp_path: Path, 
     store = ragkit_bm25.build_store(BM25Options(), build_context(tmp_path))
     store.upsert([node(f"n{i}", "old words") for i in range(20)])
     store.flush()
-    script = f"""
-        import os, signal, sys
-        from pathlib import Path
-        from llama_index.core.schema import TextNode
-        from ragkit.testing import build_context
-        import ragkit_bm25
-        store = ragkit_bm25.build_store(ragkit_bm25.BM25Options(), build_context(Path({str(tmp_path)!r})))
-        store.upsert([TextNode(id_=f"n{{i}}", text="new words") for i in range(20)])
-        def hook(event, arguments):
-            if event == "ragkit.boundary" and arguments == ({boundary!r},):
-                os.kill(os.getpid(), signal.SIGKILL)
-        sys.addaudithook(hook)
-        store.flush()
-    """
-    died = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False, capture_output=True)
-    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+    process = forking.context().Process(target=_flush_until, args=(tmp_path, boundary))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     again = ragkit_bm25.build_store(BM25Options(), build_context(tmp_path))
     for reader in (store, again):
         assert len(reader.search_ids(ask(words, 100))[0]) == 20

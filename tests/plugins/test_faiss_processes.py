@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import signal
 import threading
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import faiss_writers
+import forking
 import numpy as np
 import pytest
 from faiss_writers import State, busy_store, in_edition, present
@@ -25,8 +25,7 @@ KILLS = 20
 
 def started(task: Callable[..., None], *arguments: Any) -> tuple[Any, Connection]:
     """Another process at work, and what it tells."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ragkit_faiss.store", "faiss_writers"])
+    context = forking.context()
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=task, args=(*arguments, sender), daemon=True)
     process.start()

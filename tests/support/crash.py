@@ -6,7 +6,6 @@ process stops at the nth event and waits there until it is killed, so that every
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import sys
 import time
@@ -15,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-PRELOAD = ["ragkit.pipeline", "ragkit_faiss.store", "ragkit_bm25", "faiss", "bm25s"]
+import forking
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,7 @@ def _child(config: Path, stop_at: Event | int | None, pipe: Connection) -> None:
 
 
 def _start(config: Path, stop_at: Event | int | None) -> tuple[Any, Connection]:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
+    context = forking.context()
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(config, stop_at, sender))
     process.start()

@@ -1,15 +1,13 @@
-"""The other process of a test: it opens the same store through the author's suite, and churns it or dies over it.
-
-`python -m ragkit.testing.conformance.child JOB`, where JOB is what `Opener.job` made. It prints what it has flushed.
-"""
+"""The other process of a test: it opens the same store through the author's suite, and churns it or dies over it."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from importlib.util import module_from_spec, spec_from_file_location
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +16,16 @@ from ragkit.testing.conformance.stores import Opened, chunk, uid
 from ragkit.testing.conformance.suite import StoreSuite
 
 
-def main() -> None:
-    """Do the job of the command line."""
-    job = json.loads(sys.argv[1])
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what clients print is no message
-    sys.path[:] = job["path"]
+def work(job: Mapping[str, Any], pipe: Connection, errors: str) -> None:
+    """Do a job that `Opener.job` made; tells through `pipe` what has been flushed, and prints to the file `errors`."""
+    for number in (1, 2):
+        os.dup2(os.open(errors, os.O_WRONLY | os.O_APPEND), number)
     suite = _suite(job["file"], job["suite"])
     store = suite.opened(Path(job["folder"]), job["collection"], job["options"])
     deletes = suite.claims().deletes
     if job["task"] == "die":
         _die(store, deletes=deletes)
-    churn(store, lambda what, id_: print(json.dumps([what, id_]), file=out, flush=True), deletes=deletes)
+    churn(store, lambda what, id_: pipe.send((what, id_)), deletes=deletes)
     store.close()
 
 
@@ -59,7 +55,3 @@ def _die(store: Opened, *, deletes: bool) -> None:
     store.flush()
     store.write(*(chunk(f"torn-{i}", "common after") for i in range(150)))
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    main()
