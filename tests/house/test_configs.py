@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from backends import Servers
 from website import Reply, Site, site
 
 from ragkit import Pipeline
+from ragkit.cli import main
 from ragkit.config import json_schema, load
 from ragkit.host import Host
 
@@ -97,7 +97,9 @@ def test_every_first_plugin_has_one() -> None:
     assert plugins <= {path.stem for path in CONFIGS}
 
 
-def test_the_command_reads_them(config: Path) -> None:
-    call = [sys.executable, "-c", "from ragkit.cli import main; main()", "check", "-c", str(config), "--json"]
-    done = subprocess.run(call, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["valid"] is True
+def test_the_command_reads_them(config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["ragkit", "check", "-c", str(config), "--json"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    assert json.loads(capsys.readouterr().out)["valid"] is True

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import reference
 import yaml
+from scripts import Scripts
 
 from ragkit import BuildContext, hookspecs
 from ragkit.components import protocols
@@ -105,12 +105,14 @@ def test_plugins_in_the_documentation_can_be_chosen(text: str) -> None:
     assert info.components
 
 
+@pytest.mark.xdist_group("scripts")
 @pytest.mark.parametrize("text", snippets("python", "run"))
-def test_python_in_the_documentation_runs(text: str, tmp_path: Path) -> None:
+def test_python_in_the_documentation_runs(text: str, scripts: Scripts, tmp_path: Path) -> None:
     shutil.copy(ROOT / "docs" / "concepts.md", tmp_path)
     (tmp_path / "ragkit.yaml").write_text("sources: [{use: files, path: ., include: ['*.md']}]\n", encoding="utf-8")
-    done = subprocess.run([sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    (tmp_path / "snippet.py").write_text(text, encoding="utf-8")
+    done = scripts.run(tmp_path / "snippet.py", tmp_path)
+    assert done.status == 0, done.err
 
 
 def test_there_are_snippets_to_test() -> None:
