@@ -90,6 +90,11 @@ def pages(text: str) -> list[int]:
     return [0, *breaks] if breaks else []
 
 
+def whole(text: str) -> str:
+    """`text` with halves of characters (UTF-16 surrogates) joined where they make one, else replaced by U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def sentences(text: str, language: str = "en") -> list[tuple[int, int]]:
     """The spans of the sentences of `text`, without the space around them. List items and headings count as sentences.
 

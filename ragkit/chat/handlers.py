@@ -29,6 +29,8 @@ Parts = dict[str, Any]
 """Parts of the page by name, each with its new content; see `ragkit.chat.page.PARTS`."""
 
 REMEMBERED_TURNS = 6
+FAILED = "The documents cannot answer now"
+ASK = "ask whoever runs this page; the server's log has the reason"
 BROKEN = "Something went wrong here. It was written to the server's log; try again."
 
 _log = logging.getLogger(__name__)
@@ -37,7 +39,11 @@ _log = logging.getLogger(__name__)
 class Handlers:
     """The page's work for everybody who is at it. The methods that are not async block."""
 
-    def __init__(self, pipeline: Pipeline, pages: Pages, taking: Taking, may_upload: Callable[[str], bool]) -> None:
+    def __init__(
+        self, pipeline: Pipeline, pages: Pages, taking: Taking, may_upload: Callable[[str], bool], *, discreet: bool
+    ) -> None:
+        """A `discreet` page is for others than those who run it: it tells them nothing of how the server is set up."""
+        self._discreet = discreet
         self._pipeline = pipeline
         self._pages = pages
         self._taking = taking
@@ -129,7 +135,7 @@ class Handlers:
                         yield {"live": self._pages.live(question, text)}
                 yield {"live": self._pages.live(question, text, stopped=True)}
         except RagkitError as error:
-            yield {"live": self._pages.live(question, text, error=error)}
+            yield {"live": self._pages.live(question, text, error=self._public(error))}
         except Exception:  # noqa: BLE001 - as a sentence on the page; the log has the rest
             _log.exception("a question failed")
             yield {"live": self._pages.live(question, text, error=RagkitError(BROKEN))}
@@ -188,7 +194,7 @@ class Handlers:
                 raise DocumentError("uploads are switched off", cure="ask whoever runs this page")
             taken = self._taking.take(path, name, progress)
         except RagkitError as error:
-            return {"name": name, "state": "failed", "text": _told(error).removeprefix(f"{name}: ")}
+            return {"name": name, "state": "failed", "text": _told(self._public(error)).removeprefix(f"{name}: ")}
         except Exception:  # noqa: BLE001 - as above
             _log.exception("an upload failed")
             return {"name": name, "state": "failed", "text": BROKEN}
@@ -197,6 +203,20 @@ class Handlers:
         return {"name": name, "state": "done", "text": f"{taken.outcome}{called}{number}; ask about it"}
 
     # the page
+
+    def told_of(self, error: Exception) -> Parts:
+        """What the page says of an error that left a handler."""
+        if isinstance(error, RagkitError):
+            return _signal("error", text=_told(self._public(error)))
+        _log.error("the chat page failed", exc_info=error)
+        return _signal("error", text=BROKEN)
+
+    def _public(self, error: RagkitError) -> RagkitError:
+        """What may be told of an error: all of it where it is about what somebody asked or handed over."""
+        if not self._discreet or isinstance(error, ConversationError | DocumentError | QueryError):
+            return error
+        _log.error("%s: %s", type(error).__name__, error)
+        return RagkitError(FAILED, cure=ASK)
 
     def _view(self, owner: str, conversation: Conversation | None) -> Parts:
         """Everything that shows a conversation."""
@@ -226,14 +246,6 @@ class Handlers:
                 if len(found) == 3:
                     break
         return tuple(found)
-
-
-def told_of(error: Exception) -> Parts:
-    """What the page says of an error that left a handler."""
-    if isinstance(error, RagkitError):
-        return _signal("error", text=_told(error))
-    _log.error("the chat page failed", exc_info=error)
-    return _signal("error", text=BROKEN)
 
 
 def _told(error: RagkitError) -> str:

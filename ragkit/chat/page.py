@@ -18,7 +18,7 @@ from markupsafe import escape
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
-from ragkit.chat.handlers import Handlers, Parts, Sent, told_of
+from ragkit.chat.handlers import Handlers, Parts, Sent
 from ragkit.chat.render import Pages
 from ragkit.chat.settings import title
 from ragkit.chat.uploads import Taking
@@ -75,7 +75,7 @@ def _mounted(
 ) -> FastAPI:
     sent = Path(tempfile.mkdtemp(prefix="ragkit-chat-"))
     pages, uploads = Pages(title(pipeline.config)), pipeline.config.chat.uploads
-    handlers = Handlers(pipeline, pages, Taking(pipeline, sent), may_upload)
+    handlers = Handlers(pipeline, pages, Taking(pipeline, sent), may_upload, discreet=sign_in is not None)
     blocks = _blocks(pipeline, pages, handlers, signed_in=sign_in is not None)
     guard = Middleware(Guard, title=title(pipeline.config), anonymous=sign_in is None, uploads=uploads)
     gr.mount_gradio_app(
@@ -149,12 +149,15 @@ def _listen(blocks: gr.Blocks, parts: dict[str, gr.HTML], handlers: Handlers, *,
     blocks.unload(left)
     for event, handler in calls:
         event(
-            _adapted(handler, parts, signed_in), inputs=None, outputs=list(parts.values()), show_progress="hidden",
-            api_visibility="private", concurrency_limit=concurrency, concurrency_id=handler.__name__, trigger_mode="multiple",
+            _adapted(handler, handlers.told_of, parts, signed_in), inputs=None, outputs=list(parts.values()),
+            show_progress="hidden", api_visibility="private", concurrency_limit=concurrency, concurrency_id=handler.__name__,
+            trigger_mode="multiple",
         ).then(fn=None, js=f"() => window.ragkit.settled('{handler.__name__}')", api_visibility="private")  # fmt: skip
 
 
-def _adapted(handler: Any, parts: dict[str, gr.HTML], signed_in: bool) -> Callable[..., Any]:
+def _adapted(
+    handler: Any, told_of: Callable[[Exception], Parts], parts: dict[str, gr.HTML], signed_in: bool
+) -> Callable[..., Any]:
     """A handler as Gradio calls it. The owner comes from the request alone; what a handler raises becomes a sentence."""
 
     def outputs(given: Parts) -> dict[Any, Any]:

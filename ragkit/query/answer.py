@@ -19,6 +19,7 @@ from ragkit.query.search import Searcher, SearchResult, Wanted
 from ragkit.query.threads import in_a_thread
 from ragkit.query.trace import StageRecorder
 from ragkit.query.yardstick import Yardstick
+from ragkit.text import whole
 
 if TYPE_CHECKING:
     from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -116,7 +117,7 @@ class Answerer:
                 streamed = self._synthesizer.stream(asked, nodes)
                 for piece in streamed.response_gen:
                     pieces.append(piece)
-                    yield piece
+                    yield whole(piece)
                 text, citations = self._cited("".join(pieces), streamed.metadata or {}, nodes, stage)
             else:
                 response = self._synthesizer.synthesize(asked, nodes)
@@ -157,6 +158,7 @@ class Answerer:
         self, text: str, metadata: Mapping[str, Any], nodes: Sequence[NodeWithScore], stage: StageRecorder
     ) -> tuple[str, tuple[Citation, ...]]:
         """The answer's final text and its citations; marks of citations that do not hold are taken out."""
+        text, metadata = whole(text), {**metadata, "answer": whole(metadata.get("answer", text))}
         citations, wrong = resolve(metadata.get("citations") or (), nodes, self._reader)
         for problem in wrong.values():
             stage.degraded(problem)
@@ -164,7 +166,7 @@ class Answerer:
             stage.note("the answerer cites nothing")
         stage.out = len(citations)
         lost = wrong.keys() - {citation.n for citation in citations}
-        return without(metadata.get("answer", text), lost), tuple(citations)
+        return without(metadata["answer"], lost), tuple(citations)
 
 
 def _whole(item: NodeWithScore) -> str:

@@ -28,8 +28,9 @@ class Site:
     uploads: list[bool] = field(default_factory=lambda: [True])
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Ends with its module: as long as it is there, no other test of the process can have an event loop."""
     with chromium() as started:
         yield started
 

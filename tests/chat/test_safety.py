@@ -196,6 +196,10 @@ def test_people_sign_in(people: Callable[..., Person], signed_in: tuple[str, lis
     ben.ready()
     assert "no such conversation" in ben.toast()
     assert asked == ["ada", "ben"]
+    ben.begin("How many days of paid leave are there, if you break off?")
+    error = ben.page.locator("#rk-live .rk-error")
+    expect(error).to_contain_text("ask whoever runs this page")
+    assert "secret" not in error.inner_text()
     assert httpx.get(f"{address}config").status_code == 401
     ada.page.get_by_text("Sign out").click()
     ada.page.get_by_label("username").wait_for()

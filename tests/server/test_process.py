@@ -23,7 +23,6 @@ from local_http import serving_http
 from offline import offline
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from ragkit import Pipeline
 from ragkit.config import load
 from ragkit.errors import ConfigError
 from ragkit.host import Host
@@ -33,21 +32,12 @@ from ragkit.testing import plugin
 pytestmark = pytest.mark.service
 
 RAGKIT = str(Path(sys.executable).with_name("ragkit"))
-WITH_FAKES = """
-from ragkit.cli import main, opening
-from ragkit.host import Host
-from ragkit.testing import plugin
-opening.open_host = lambda: Host(plugins=[plugin])
-main()
-"""
-CONFIG = {"embedding": {"use": "huggingface"}}
 
 
 @contextmanager
-def command(*arguments: str, fakes: bool = False, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str], list[str]]]:
-    """A `ragkit` command that says its address, and the lines that it says; with `fakes`, it knows those of ragkit.testing."""
-    program = [sys.executable, "-c", WITH_FAKES] if fakes else [RAGKIT]
-    process = subprocess.Popen([*program, *arguments], stderr=subprocess.PIPE, text=True, env={**os.environ, **environment})
+def command(*arguments: str, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str], list[str]]]:
+    """A `ragkit` command that says its address, and the lines that it says."""
+    process = subprocess.Popen([RAGKIT, *arguments], stderr=subprocess.PIPE, text=True, env={**os.environ, **environment})
     lines: list[str] = []
     found = threading.Event()
 
@@ -83,19 +73,17 @@ def ready(address: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """A project with the quick embedding."""
-    path = project(tmp_path_factory.mktemp("small"))
-    with Pipeline.from_yaml(path, host=Host(plugins=[plugin])) as pipeline:
-        pipeline.ingest()
-    return path
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory):
-    path = project(tmp_path_factory.mktemp("project"), **CONFIG)
-    subprocess.run([RAGKIT, "ingest", "-c", str(path)], check=True, capture_output=True)
-    return path
+def config(tmp_path_factory) -> Iterator[Path]:
+    """A project with the quick embedding, whose plugin every process of the tests has installed."""
+    installed = tmp_path_factory.mktemp("installed") / "ragkit_fakes-1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: ragkit-fakes\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text("[ragkit]\nfakes = ragkit.testing.plugin\n")
+    path = project(tmp_path_factory.mktemp("project"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PYTHONPATH", str(installed.parent))
+        subprocess.run([RAGKIT, "ingest", "-c", str(path)], check=True, capture_output=True)
+        yield path
 
 
 def test_it_ends_what_it_has_begun_when_it_is_stopped(config):
@@ -151,7 +139,7 @@ def test_a_store_of_one_process_has_one_worker(tmp_path):
         run(load(path, Host(plugins=[plugin])), Start(path, workers=2), ready=print)
 
 
-def test_traces_reach_a_collector_without_what_was_asked(small):
+def test_traces_reach_a_collector_without_what_was_asked(config):
     bodies: list[bytes] = []
 
     class Collector(BaseHTTPRequestHandler):
@@ -163,8 +151,8 @@ def test_traces_reach_a_collector_without_what_was_asked(small):
         def log_message(self, *arguments: object) -> None: ...
 
     with serving_http(Collector) as collector:
-        arguments = ("serve", "-c", str(small), "--port", "0", "--no-page", "--set", f"serve.traces={collector}")
-        with command(*arguments, fakes=True, OTEL_BSP_SCHEDULE_DELAY="200") as (address, process, _):
+        arguments = ("serve", "-c", str(config), "--port", "0", "--no-page", "--set", f"serve.traces={collector}")
+        with command(*arguments, OTEL_BSP_SCHEDULE_DELAY="200") as (address, process, _):
             ready(address)
             assert httpx.post(f"{address}/ask", json={"query": QUESTION}).status_code == 200
             deadline = time.monotonic() + 20
@@ -187,15 +175,13 @@ def test_traces_reach_a_collector_without_what_was_asked(small):
     assert b"paid leave" not in b"".join(bodies)
 
 
-def test_it_reaches_no_other_machine(small):
+def test_it_reaches_no_other_machine(config):
     script = f"""
         import time
         from ragkit import Pipeline
-        from ragkit.host import Host
-        from ragkit.testing import plugin
         from ragkit.server.app import create_app
         from starlette.testclient import TestClient
-        with Pipeline.from_yaml({str(small)!r}, host=Host(plugins=[plugin])) as pipeline:
+        with Pipeline.from_yaml({str(config)!r}) as pipeline:
             with TestClient(create_app(pipeline), base_url="http://localhost") as client:
                 while client.get("/readyz").status_code != 200:
                     time.sleep(0.1)

@@ -254,3 +254,24 @@ def test_follow_up_questions_are_read_with_what_was_said(tmp_path):
     stage = next(stage for stage in told["trace"]["stages"] if stage["name"] == "follow-up")
     assert stage["detail"] == "asked for: How many days of paid leave has every employee?"
     assert "There is paid leave." in model._prompts[0]
+
+
+@pytest.mark.parametrize("words", ["\ud83d\x00\x1b[31m [99] [1] <script>alert(1)</script>", "[1][2][3][1]" * 500, "\u202e" * 50])
+def test_a_model_that_says_garbage_breaks_nothing(tmp_path, words):
+    with serving(project(tmp_path, answer="llm", llm="slow"), Offering(SlowLLM(words=words))) as (address, _):
+        whole = httpx.post(f"{address}/ask", json={"query": QUESTION})
+        streamed = httpx.post(f"{address}/ask", json={"query": QUESTION, "stream": True})
+        assert whole.status_code == streamed.status_code == 200
+        last = events(streamed)[-1]
+        assert last[0] == "answer"
+        assert last[1]["answer"] == whole.json()["answer"]
+        for told in (whole.json(), last[1]):
+            assert all(citation["n"] <= len(told["hits"]) for citation in told["citations"])
+            assert "[99]" not in told["answer"]
+        assert httpx.post(f"{address}/search", json={"query": QUESTION}).status_code == 200
+
+
+def test_a_model_that_says_nothing_is_an_error(tmp_path):
+    with serving(project(tmp_path, answer="llm", llm="slow"), Offering(SlowLLM(words=" "))) as (address, _):
+        response = httpx.post(f"{address}/ask", json={"query": QUESTION})
+    assert (response.status_code, response.json()["error"]["code"]) == (502, "component_failed")
