@@ -1,4 +1,4 @@
-"""What all tests share: the evaluation data, a user without privileges, and that CI skips nothing that it could run."""
+"""What all tests share: the evaluation data, a user without privileges, groups, and that CI skips nothing that it could run."""
 
 from __future__ import annotations
 
@@ -54,6 +54,20 @@ def nobody() -> AbstractContextManager[None]:
             os.seteuid(0)
 
     return become()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let a test's id end with its group, which is where the scheduler of `--dist=loadgroup` reads it.
+
+    pytest-xdist 3.8 writes it to an attribute that pytest 9.2 has no longer.
+    """
+    if not config.getoption("loadgroup", False):
+        return
+    for item in items:
+        group = item.get_closest_marker("xdist_group")
+        if group is not None and not item.nodeid.endswith(f"@{group.args[0]}"):
+            item._id = item._id.parse(f"{item.nodeid}@{group.args[0]}")  # type: ignore[attr-defined]
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -23,11 +23,11 @@ def test_is_skipped():
 """
 
 
-def outcome(folder: Path, source: str, ci: str) -> tuple[int, str]:
+def outcome(folder: Path, source: str, ci: str, *options: str) -> tuple[int, str]:
     shutil.copy(ROOT / "tests" / "conftest.py", folder)
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     (folder / "test_it.py").write_text(source, encoding="utf-8")
-    call = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(folder)]
+    call = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, str(folder)]
     environment = {**os.environ, "CI": ci, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # tests/conftest.py needs no plugin
     done = subprocess.run(call, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout
@@ -54,6 +54,22 @@ def test_a_module_that_is_skipped_fails_in_ci(tmp_path: Path) -> None:
     source = "import pytest\npytest.importorskip('a_module_that_nobody_has')\n"
     assert outcome(tmp_path, source, "")[0] == 5
     assert outcome(tmp_path, source, "true")[0] in {1, 2}
+
+
+GROUPED = """
+import os, pathlib, pytest
+
+@pytest.mark.xdist_group("one")
+@pytest.mark.parametrize("number", range(8))
+def test_where(number):
+    pathlib.Path(__file__).with_name(os.environ["PYTEST_XDIST_WORKER"]).touch()
+"""
+
+
+def test_a_group_runs_in_one_worker(tmp_path: Path) -> None:
+    status, out = outcome(tmp_path, GROUPED, "", "-p", "xdist", "-n", "2", "--dist=loadgroup")
+    assert status == 0, out
+    assert len(list(tmp_path.glob("gw*"))) == 1
 
 
 @pytest.mark.parametrize(
