@@ -6,6 +6,7 @@ process stops at the nth event and waits there until it is killed, so that every
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import time
@@ -30,6 +31,7 @@ class Event:
 
 def _child(config: Path, stop_at: Event | int | None, pipe: Connection) -> None:
     """Ingest; report every event, and at `stop_at`, an event or the number of one, wait for the end."""
+    gc.freeze()  # what was forked is not looked through again
     crossed: list[str] = []
 
     def listen(event: str, args: tuple[Any, ...]) -> None:

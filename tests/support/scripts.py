@@ -5,6 +5,7 @@ That one is this module, run: it reads a job from each line of standard input, a
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import runpy
@@ -68,6 +69,7 @@ class Scripts:
 
 def forked() -> Job | None:
     """Fork for every job: returns it in the process that is to do it, and None in the first one at the end."""
+    gc.freeze()  # else every child copies the memory that its collector marks
     for line in sys.stdin:
         child = os.fork()
         if not child:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from ragkit.testing.conformance.suite import StoreSuite
 
 def work(job: Mapping[str, Any], pipe: Connection, errors: str) -> None:
     """Do a job that `Opener.job` made; tells through `pipe` what has been flushed, and prints to the file `errors`."""
+    gc.freeze()  # what was forked is not looked through again
     for number in (1, 2):
         os.dup2(os.open(errors, os.O_WRONLY | os.O_APPEND), number)
     suite = _suite(job["file"], job["suite"])
