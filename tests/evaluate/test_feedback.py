@@ -56,7 +56,10 @@ def test_judged_answers_become_a_dataset_that_eval_reads(project, tmp_path):
     assert {item["grade"] for item in bad["relevant"]} == {0}
     assert "ann" not in file.read_text()
     dataset = load(file)
-    assert [query.text for query in dataset.queries] == ["How many days of paid leave?", "Do flights need the consent of the director?"]
+    assert [query.text for query in dataset.queries] == [
+        "How many days of paid leave?",
+        "Do flights need the consent of the director?",
+    ]
     with project.open() as pipeline:
         measured = evaluate(pipeline, dataset)
     assert measured.to_dict()["queries"] == 2
