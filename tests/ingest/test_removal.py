@@ -172,7 +172,7 @@ def test_only_of_an_unknown_source_is_refused_before_anything_is_done(project: P
         "only: there is no source 'dcos'; did you mean 'docs'?",
         "only: there is no source 'zzz'",
     ]
-    assert caught.value.cure == "the sources are: docs"
+    assert caught.value.cure == "the sources are: docs, uploads"
     assert caught.value.exit_status == 2
     with project.open() as pipeline:
         assert len(pipeline.runs()) == 1, "the refused one is no run"

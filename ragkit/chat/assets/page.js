@@ -10,11 +10,16 @@
 
   let channel = null;
   let busy = false;
+  let opening = false; // another conversation is on its way
+  let held = null; // what was asked meanwhile, for that conversation
   let opened = null; // what opened the panel, which gets the focus back
 
   // the server
 
-  const send = (event, data = {}) => channel && channel.trigger(event, data);
+  const send = (event, data = {}) => {
+    if (event === "select" || event === "delete") opening = true;
+    if (channel) channel.trigger(event, data);
+  };
   const thread = () => $("#rk-thread .rk-thread");
   const current = () => thread()?.dataset.conversation ?? "";
 
@@ -40,9 +45,11 @@
   };
 
   const arrive = () => {
-    setBusy(false);
+    opening = false;
     closePanel(false);
     scrollDown();
+    if (held === null) setBusy(false);
+    else submit(held);
     if (!NARROW.matches) question().focus();
   };
 
@@ -67,6 +74,8 @@
   // what Gradio says of the connection; a question that did not get through stands where it was written
   const lost = (text) => {
     toast(text || "The connection to the server was lost.", "error");
+    opening = false;
+    held = null;
     if (!busy) return;
     setBusy(false);
     question().value ||= asked;
@@ -80,6 +89,12 @@
     announce("Answering");
     asked = text;
     stick = true;
+    if (opening) held = text;
+    else submit(text);
+  };
+
+  const submit = (text) => {
+    held = null;
     send("submit", { conversation: current(), question: text });
   };
 
