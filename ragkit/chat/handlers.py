@@ -191,6 +191,7 @@ class Handlers:
 
         try:
             if not self._pipeline.config.chat.uploads or not self._may_upload(owner):
+                self._taking.drop(path, name)
                 raise DocumentError("uploads are switched off", cure="ask whoever runs this page")
             taken = self._taking.take(path, name, progress)
         except RagkitError as error:

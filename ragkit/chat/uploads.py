@@ -35,6 +35,11 @@ class Taking:
         with self._free(unicodedata.normalize("NFC", name), content) as free:
             return self._pipeline.upload(free, content, progress=progress)
 
+    def drop(self, sent: str, name: str) -> None:
+        """Remove a file that was sent and is not taken."""
+        with suppress(DocumentError):
+            self._read(sent, name)
+
     def _read(self, sent: str, name: str) -> bytes:
         """The file's content. Nothing outside the folder of what was sent is read or removed."""
         path = Path(sent)

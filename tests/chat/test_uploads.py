@@ -75,6 +75,7 @@ def test_who_may_not_upload_is_told(person: Person, site) -> None:
     finally:
         site.uploads[0] = True
     assert not site.pipeline.has_upload("late.md")
+    assert not _left(site)
 
 
 def test_nothing_but_what_was_sent_is_read(site, tmp_path: Path) -> None:
