@@ -202,7 +202,7 @@ def main() -> None:
     parser.add_argument("--questions", type=Path, help="JSONL with a question in `text` on each line")
     parser.add_argument("--only", choices=["together", "crowd"], help="one of the two")
     parser.add_argument("--clients", type=int, default=1_000)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of the crowd; a comparison takes ten for each")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of the crowd; a comparison takes five for each")
     parser.add_argument("--serve", choices=["together", "each"], help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.serve:
@@ -210,7 +210,7 @@ def main() -> None:
         return
     questions = [json.loads(line)["text"] for line in chosen.questions.read_text(encoding="utf-8").splitlines()]
     if chosen.only != "crowd":
-        compare(chosen.config, questions, 10.0)
+        compare(chosen.config, questions, 5.0)
     if chosen.only != "together":
         with server(chosen.config) as (address, process):
             asyncio.run(crowd(address, process, questions, chosen.clients, chosen.seconds))
