@@ -74,7 +74,7 @@ class Storm:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("retriever", ["hybrid", pytest.param("dense", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("retriever", ["hybrid", "dense"])
 def test_queries_during_a_storm(project: Project, retriever: str) -> None:
     """`hybrid` has candidates to spare; `dense` asks for just as many as are wanted, and has to fetch more."""
     storm = Storm(project)

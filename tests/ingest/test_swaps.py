@@ -18,7 +18,7 @@ from backends import EMBEDDED, Servers
 
 from ragkit.pipeline import Pipeline
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(600)]
 
 ABSTRACTS, CLAIMS, TOP = 480, 100, 10
 """So many abstracts give about a thousand chunks."""

@@ -102,7 +102,6 @@ def test_every_boundary(scene: Scene, tmp_path: Path) -> None:
     assert {event.name for event in crossings} >= scene.crosses
 
 
-@pytest.mark.slow
 def test_twenty_kills_at_random_progress(scene: Scene, tmp_path: Path) -> None:
     """Kill after kill, each where the one before left off; when a run gets to its end, its state is compared."""
     chance = random.Random(2026)

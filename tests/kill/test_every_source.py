@@ -15,7 +15,7 @@ import pytest
 from git_server import Repository
 from website import Reply, Site, site
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(300), pytest.mark.xdist_group("every source"), pytest.mark.slow]
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(300), pytest.mark.xdist_group("every source")]
 
 CONFIG = """\
 name: every

@@ -11,7 +11,7 @@ import pytest
 
 from ragkit import Pipeline
 
-pytestmark = [pytest.mark.xdist_group("real data"), pytest.mark.timeout(600), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("real data"), pytest.mark.timeout(600)]
 
 QUESTIONS = 60
 
