@@ -92,7 +92,8 @@ class Bounds:
             try:
                 message = await asyncio.wait_for(receive(), max(deadline - time.monotonic(), 0.001))
             except TimeoutError:
-                raise Refused(408, f"the request did not come within {self._timeout:g} seconds", "too_slow") from None
+                why = f"the request did not come within {self._timeout:g} seconds"
+                raise Refused(408, why, "too_slow", headers={"Connection": "close"}) from None
             counted += len(message.get("body", b""))
             whole = not message.get("more_body", False)
             if counted > self._most:

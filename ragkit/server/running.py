@@ -27,6 +27,8 @@ from ragkit.server.keys import Keys
 from ragkit.server.logs import configuration
 from ragkit.server.patience import Patient
 
+_KEEP_ALIVE_S = 75
+"""Seconds that a silent connection is kept: longer than any `Retry-After`, so a client that comes back finds it open."""
 _logger = logging.getLogger("ragkit.server")
 
 
@@ -102,8 +104,8 @@ def _uvicorn(config: Config, app: Any, **more: Any) -> uvicorn.Config:
     settings = config.serve
     return uvicorn.Config(
         app, host=settings.host, port=settings.port, log_config=configuration(settings.log), access_log=False,
-        server_header=False, timeout_graceful_shutdown=max(1, int(settings.shutdown)), ws="none", http=Patient, lifespan="on",
-        **more,
+        server_header=False, timeout_graceful_shutdown=max(1, int(settings.shutdown)), ws="none", http=Patient,
+        timeout_keep_alive=_KEEP_ALIVE_S, lifespan="on", **more,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -128,6 +129,26 @@ def test_clients_that_send_slowly_are_cut_off(tmp_path, monkeypatch):
                     answer += part
                 assert told in answer
                 assert time.monotonic() - began < 8
+
+
+def test_a_connection_that_is_silent_between_requests_is_kept_and_one_that_dribbles_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(patience, "HEADERS_S", 0.3)
+    with serving(project(tmp_path)) as (address, _):
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as raw:
+            for _ in range(2):
+                raw.sendall(f"GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+                assert b" 200 " in raw.recv(1000)
+                time.sleep(1)
+            began = time.monotonic()
+            with suppress(OSError):
+                while time.monotonic() - began < 8:
+                    raw.sendall(b"G")
+                    raw.settimeout(0.1)
+                    with suppress(TimeoutError):
+                        if raw.recv(1000) == b"":
+                            break
+            assert time.monotonic() - began < 8
 
 
 def test_a_client_that_does_not_read_its_answer_is_cut_off(tmp_path):
