@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from ragkit.query.citations import Citation
+from ragkit.query.search import Hit
+
 
 class StageTold(BaseModel):
     """A stage of a question: chunks handed to it (`in`) and given on (`out`)."""
@@ -27,39 +30,12 @@ class TraceTold(BaseModel):
     dropped: dict[str, str]
 
 
-class HitTold(BaseModel):
-    """A chunk. `scores` and `ranks` are keyed by leg and stage."""
-
-    rank: int
-    chunk_id: str
-    document_id: str
-    source: str
-    uri: str
-    text: str
-    score: float
-    scores: dict[str, float]
-    ranks: dict[str, int]
-    metadata: dict[str, Any]
-
-
 class Found(BaseModel):
     """The JSON of `ragkit search`."""
 
     query: str
-    hits: list[HitTold]
+    hits: list[Hit]
     trace: TraceTold
-
-
-class CitationTold(BaseModel):
-    """The quote is `text[start:end]` of the document."""
-
-    n: int
-    chunk_id: str
-    document_id: str
-    uri: str
-    quote: str
-    start: int
-    end: int
 
 
 class Answered(Found):
@@ -68,7 +44,7 @@ class Answered(Found):
     answer: str
     abstained: bool = Field(description="The text says that there is no answer.")
     uncited: bool = Field(description="The text says something and cites nothing.")
-    citations: list[CitationTold]
+    citations: list[Citation]
 
 
 class Beside(BaseModel):
@@ -105,7 +81,7 @@ class Completion(BaseModel):
     created: int
     model: str
     choices: list[Choice]
-    citations: list[CitationTold]
+    citations: list[Citation]
     ragkit: Beside
 
 
