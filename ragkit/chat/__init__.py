@@ -45,9 +45,9 @@ def mount(
     owner may upload where the configuration lets people upload at all.
     """
     os.environ.update(QUIET)
-    from ragkit.chat.page import mount_page
+    from ragkit.chat.page import mount_page, on_a_loop
 
-    return mount_page(app, pipeline, path=path, sign_in=sign_in, may_upload=may_upload)
+    return on_a_loop(lambda: mount_page(app, pipeline, path=path, sign_in=sign_in, may_upload=may_upload))
 
 
 def end_streams(app: FastAPI) -> None:

@@ -22,13 +22,13 @@ from ragkit.chat.uploads import Taking
 from ragkit.errors import ConversationError, DocumentError, QueryError, RagkitError
 from ragkit.pipeline import Exchange, Pipeline
 from ragkit.query.answer import Answer
+from ragkit.query.followup import LAST_TURNS
 from ragkit.state.conversations import Conversation
 
 Sent = Mapping[str, Any]
 Parts = dict[str, Any]
 """Parts of the page by name, each with its new content; see `ragkit.chat.page.PARTS`."""
 
-REMEMBERED_TURNS = 6
 FAILED = "The documents cannot answer now"
 ASK = "ask whoever runs this page; the server's log has the reason"
 BROKEN = "Something went wrong here. It was written to the server's log; try again."
@@ -162,7 +162,7 @@ class Handlers:
 
     def _wanted(self, owner: str, conversation: Conversation) -> dict[str, Any]:
         """The keywords of the next question of a conversation."""
-        turns = self._pipeline.conversations.turns(owner, conversation.id, REMEMBERED_TURNS)
+        turns = self._pipeline.conversations.turns(owner, conversation.id, LAST_TURNS)
         history = [Exchange(turn.question, str(turn.answer.get("answer", ""))) for turn in turns]
         return {**Choices.of(self._pipeline).wanted(conversation.settings), "history": history}
 

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import gradio as gr
 from markupsafe import escape
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from ragkit.pipeline import Pipeline
 
+T = TypeVar("T")
+
 ASSETS = Path(__file__).parent / "assets"
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]
 PARTS = ("side", "bar", "thread", "live", "uploads", "panel", "tune", "signal")
@@ -44,6 +46,19 @@ if (ragkit.connect) ragkit.connect();
 """Whichever comes first, this or the page's script, the second connects them."""
 
 
+def on_a_loop(make: Callable[[], T]) -> T:
+    """What `make` gives on an event loop; where none runs, Gradio would make some of its own and leave them open."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+
+        async def making() -> T:
+            return make()
+
+        return asyncio.run(making())
+    return make()
+
+
 def mount_page(
     app: FastAPI,
     pipeline: Pipeline,
@@ -53,26 +68,6 @@ def mount_page(
     may_upload: Callable[[str], bool],
 ) -> FastAPI:
     """See `ragkit.chat.mount`."""
-
-    async def mounting() -> FastAPI:
-        return _mounted(app, pipeline, path=path, sign_in=sign_in, may_upload=may_upload)
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        # where none runs, Gradio makes event loops of its own and leaves them open
-        return asyncio.run(mounting())
-    return _mounted(app, pipeline, path=path, sign_in=sign_in, may_upload=may_upload)
-
-
-def _mounted(
-    app: FastAPI,
-    pipeline: Pipeline,
-    *,
-    path: str,
-    sign_in: Callable[[str, str], bool] | None,
-    may_upload: Callable[[str], bool],
-) -> FastAPI:
     sent = Path(tempfile.mkdtemp(prefix="ragkit-chat-"))
     pages, uploads = Pages(title(pipeline.config)), pipeline.config.chat.uploads
     handlers = Handlers(pipeline, pages, Taking(pipeline, sent), may_upload, discreet=sign_in is not None)
