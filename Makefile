@@ -2,7 +2,7 @@
 
 VENV ?= .venv
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
-WORKERS ?= 2
+WORKERS ?= 3
 TORCH = 2.13.0
 
 # what Python has compiled is kept, whatever the shell says: else each process of the tests compiles all that it imports anew
