@@ -15,6 +15,7 @@ from ragkit.ingest.elsewhere import Cutting
 from ragkit.ingest.reading import Cleaning, CleaningStep, NamedSource
 from ragkit.ingest.report import Clock
 from ragkit.pipeline.context import Context, Offered
+from ragkit.pipeline.events import unremembered
 from ragkit.state.cached_embedding import CachedEmbedding
 from ragkit.state.generations import Wanted, WantedView
 from ragkit.state.hashing import fingerprint
@@ -62,9 +63,9 @@ class Wiring:
         """The embedding behind the cache; the model is loaded with the first text that is not in it."""
         if self._embedding is None:
             spec = self.config.embedding
-            self._embedding = CachedEmbedding(
-                lambda: self.build(spec), self._cache, self._model(), spec.use, keeps_queries=self.config.cache.queries
-            )
+            kept = self.config.cache.queries
+            cached = CachedEmbedding(lambda: self.build(spec), self._cache, self._model(), spec.use, keeps_queries=kept)
+            self._embedding = unremembered(cached)
         return self._embedding
 
     @property
@@ -147,7 +148,7 @@ class Wiring:
         """Build a component. Raises `ComponentError` naming it where that fails."""
         context = self.context(spec, folder=folder, collection=collection, offered=offered)
         try:
-            return spec.component.build(spec.options, context)
+            return unremembered(spec.component.build(spec.options, context))
         except RagkitError:
             raise
         except ImportError as error:
