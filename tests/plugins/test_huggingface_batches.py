@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,3 +71,22 @@ def test_threads_wait_as_the_environment_says_or_soon_asleep(given: dict[str, st
     environment = {key: value for key, value in os.environ.items() if key not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")} | given
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == expected
+
+
+def test_texts_of_many_lengths_make_batches_of_few_shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each shape oneDNN would keep machine code in bfloat16."""
+    model = ragkit_huggingface.build(HuggingFaceOptions(), build_context(tmp_path))
+    widths: list[int] = []
+    forward = type(model)._forward
+
+    def noted(self: object, rows: dict[str, torch.Tensor]) -> list[list[float]]:
+        widths.append(rows["input_ids"].shape[1])
+        return forward(self, rows)
+
+    monkeypatch.setattr(type(model), "_forward", noted)
+    for words in (*range(1, 40), 600):
+        model.query_embeddings(["lake " * words])
+    if next(model._model.parameters()).dtype == torch.bfloat16:
+        assert set(widths) == {8, 16, 24, 32, 40, 48, 256}
+    else:
+        assert len(set(widths)) == 40

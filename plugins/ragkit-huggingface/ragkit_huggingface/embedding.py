@@ -27,6 +27,10 @@ _TOKENS = 2048
 """Tokens of a batch on a processor: what is computed for them stays near its caches."""
 _DEVICE_TOKENS = 65_536
 """Tokens of a batch on another device, which needs many to be busy."""
+_MULTIPLE = 8
+"""In bfloat16 on a processor, batches are as wide as multiples of so many tokens: for every shape that oneDNN meets it writes
+machine code, half a megabyte for each product of matrices, keeps the last thousand and gives little of the rest back, so that
+a server which meets ever new shapes would grow."""
 
 
 class LocalEmbedding(HuggingFaceEmbedding):
@@ -34,6 +38,7 @@ class LocalEmbedding(HuggingFaceEmbedding):
 
     _together: int = PrivateAttr()
     _tokens: int = PrivateAttr()
+    _multiple: int = PrivateAttr()
     _lanes: Lanes = PrivateAttr()
 
     def query_embeddings(self, queries: Sequence[str]) -> list[list[float]]:
@@ -47,12 +52,25 @@ class LocalEmbedding(HuggingFaceEmbedding):
             return self._encoded(inputs, prompt_name)
         mask = features["attention_mask"].bool()
         chosen = batches(mask.sum(1).tolist(), self._together, self._tokens)
-        found = self._lanes.map(lambda batch: self._forward(_rows(features, mask, batch)), chosen)
+        found = self._lanes.map(lambda batch: self._forward(self._rows(features, mask, batch)), chosen)
         vectors: list[list[float]] = [[]] * len(inputs)
         for batch, rows in zip(chosen, found, strict=True):
             for position, vector in zip(batch, rows, strict=True):
                 vectors[position] = vector
         return vectors
+
+    def _rows(self, features: Mapping[str, Any], mask: torch.Tensor, batch: Sequence[int]) -> dict[str, Any]:
+        """The features of some texts, about as wide as the longest of them, and without a mask where none has padding."""
+        used = mask[batch].any(0)
+        width = int(used.sum())
+        more = max(0, min(-width % self._multiple, (self._model.max_seq_length or width) - width))
+        rows = {
+            name: torch.nn.functional.pad(value[batch][:, used], (0, more)) if isinstance(value, torch.Tensor) else value
+            for name, value in features.items()
+        }
+        if bool(rows["attention_mask"].all()):
+            del rows["attention_mask"]
+        return rows
 
     def _forward(self, features: dict[str, Any]) -> list[list[float]]:
         """What `encode` does for a batch, without what it does around it: for a question, that is a tenth of the time."""
@@ -79,15 +97,6 @@ def _is_table(features: Mapping[str, Any], texts: int) -> bool:
     """Whether the features are numbers per text and token, with a mask that says which of them are padding."""
     shapes = {tuple(value.shape) for value in features.values() if isinstance(value, torch.Tensor)}
     return "attention_mask" in features and len(shapes) == 1 and len(shape := shapes.pop()) == 2 and shape[0] == texts
-
-
-def _rows(features: Mapping[str, Any], mask: torch.Tensor, batch: Sequence[int]) -> dict[str, Any]:
-    """The features of some texts, no wider than the longest of them, and without a mask where none has padding."""
-    used = mask[batch].any(0)
-    rows = {name: value[batch][:, used] if isinstance(value, torch.Tensor) else value for name, value in features.items()}
-    if bool(rows["attention_mask"].all()):
-        del rows["attention_mask"]
-    return rows
 
 
 def load(options: HuggingFaceOptions, scratch: Path) -> LocalEmbedding:
@@ -119,6 +128,8 @@ def load(options: HuggingFaceOptions, scratch: Path) -> LocalEmbedding:
     on_processor = embedding._model.device.type == "cpu"
     embedding._together = options.batch_size
     embedding._tokens = options.batch_tokens or (_TOKENS if on_processor else _DEVICE_TOKENS)
+    halved = any(parameter.dtype == torch.bfloat16 for parameter in embedding._model.parameters())
+    embedding._multiple = _MULTIPLE if on_processor and halved else 1
     embedding._lanes = Lanes(torch.get_num_threads() if on_processor else 1)
     embedding.model_name = options.model
     return embedding
