@@ -31,6 +31,8 @@ import psutil
 
 REPEATED = 3
 CONCURRENT = 64
+QUESTIONS = 2_000
+LATER = 4
 
 
 def serve(config: Path, together: bool) -> None:
@@ -172,24 +174,24 @@ async def crowd(address: str, process: psutil.Process, questions: list[str], cli
 
         await asyncio.gather(probe(), *(client() for _ in range(clients)))
         ended = megabytes(process)
-        again = await rounds(session, address, fresh)
-    later = megabytes(process)
+        later = [f"{await rounds(session, address, fresh, process):.0f}" for _ in range(LATER)]
     print(f"{clients} clients, {seconds:.0f} s: {dict(statuses)}; {len(took) / seconds:.0f} answers a second")
     print(f"an answer took {statistics.median(took):.2f} s (median), {max(took):.2f} s at most")
     print(f"/healthz took {max(waits) * 1000:.0f} ms at most")
-    print(f"memory {before:.0f} MB before, {most:.0f} at most, {ended:.0f} afterwards, {later:.0f} after {again} questions more")
+    print(f"memory {before:.0f} MB before, {most:.0f} at most, {ended:.0f} afterwards")
+    print(f"after {QUESTIONS} questions more each: {', '.join(later)} MB")
 
 
-async def rounds(session: aiohttp.ClientSession, address: str, fresh: Iterator[str], count: int = 2_000) -> int:
-    """Questions afterwards, few at once, by which memory that grows with every question would show."""
+async def rounds(session: aiohttp.ClientSession, address: str, fresh: Iterator[str], process: psutil.Process) -> float:
+    """The memory after some more questions, few at once, by which memory that grows with every question would show."""
 
     async def client() -> None:
-        for _ in range(count // 8):
+        for _ in range(QUESTIONS // 8):
             async with session.post(f"{address}/ask", json={"query": next(fresh)}) as response:
                 await response.read()
 
     await asyncio.gather(*(client() for _ in range(8)))
-    return count
+    return megabytes(process)
 
 
 def megabytes(process: psutil.Process) -> float:
