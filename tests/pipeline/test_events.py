@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gc
+import pickle
 from pathlib import Path
 
+import pytest
 from llama_index.core import Settings
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
 from projects import Project
 
 from ragkit import Pipeline
+from ragkit.pipeline.events import Unheard
 
 
 def remembered() -> int:
@@ -44,3 +47,12 @@ def test_a_handler_that_the_settings_name_hears_of_them(tmp_path: Path) -> None:
     finally:
         Settings.callback_manager = CallbackManager()
     assert {CBEventType.EMBEDDING, CBEventType.RETRIEVE, CBEventType.SYNTHESIZE} <= heard
+
+
+def test_a_chunker_goes_to_another_process_as_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with asked(tmp_path) as pipeline:
+        chunker = pipeline._index.wiring.build(pipeline.config.chunker)
+    assert type(chunker.callback_manager) is Unheard
+    again = pickle.loads(pickle.dumps(chunker))
+    assert again.size == chunker.size
+    assert caplog.records == [], "LlamaIndex warns of what it leaves out"
