@@ -16,12 +16,12 @@ QUESTIONS = (
 )
 SHOTS = {
     "chat.png": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"},
-    "chat-dark.png": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "dark"},
+    "chat-settings.png": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "dark"},
 }
 
 
 def main() -> None:
-    """Ask in each look, open the first source of the last answer, and keep what is seen."""
+    """Ask in each look, open the first source of the last answer or the settings, and keep what is seen."""
     sys.path.insert(0, str(ROOT / "tests" / "support"))
     from browser import Person, chromium
     from chatting import serving
@@ -40,8 +40,14 @@ def main() -> None:
             person = Person.at(browser, address, **look).open()
             for question in QUESTIONS:
                 person.ask(question)
-            person.page.locator(".rk-turn").last.locator(".rk-cite").first.click()
-            person.page.wait_for_selector("#rk-panel mark")
+            if name == "chat-settings.png":
+                person.click("[data-act=tune]")
+                person.page.fill("[name=k]", "8")
+                person.page.locator("[name=alpha]").press("ArrowLeft")
+                person.page.wait_for_selector(".rk-yaml:has-text('alpha')")
+            else:
+                person.page.locator(".rk-turn").last.locator(".rk-cite").first.click()
+                person.page.wait_for_selector("#rk-panel mark")
             person.page.wait_for_timeout(300)
             _keep(person.page.screenshot(), ROOT / "docs" / "images" / name)
             person.leave()

@@ -38,14 +38,11 @@ def test_questions_leave_no_events_behind(tmp_path: Path) -> None:
         assert remembered() < before + 30  # other pipelines of this process may have theirs
 
 
-def test_a_handler_that_the_settings_name_hears_of_them(tmp_path: Path) -> None:
+def test_a_handler_that_the_settings_name_hears_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     handler = LlamaDebugHandler(print_trace_on_end=False)
-    Settings.callback_manager = CallbackManager([handler])
-    try:
-        with asked(tmp_path):
-            heard = {event.event_type for event in handler.get_events()}
-    finally:
-        Settings.callback_manager = CallbackManager()
+    monkeypatch.setattr(Settings, "_callback_manager", CallbackManager([handler]))
+    with asked(tmp_path):
+        heard = {event.event_type for event in handler.get_events()}
     assert {CBEventType.EMBEDDING, CBEventType.RETRIEVE, CBEventType.SYNTHESIZE} <= heard
 
 
