@@ -16,7 +16,7 @@ EDITABLE = $(foreach folder,$(PLUGINS),-e $(folder)) -e '.[dev]'
 QUICKSTART = -c configs/quickstart.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full fast lint format types docs clean constraints
+.PHONY: help setup demo test tests lint format types docs clean constraints
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,15 +46,12 @@ PAGE_BEHIND = log=.ragkit/page.log; nohup $(BIN)/ragkit chat $(QUICKSTART) --por
 	grep -A1 'the page:' $$log; echo "it runs until: kill $$page"
 
 # a core for each worker: where both have torch compute on all of them, they wait for each other
-test test-full: export OMP_NUM_THREADS = 1
+test: export OMP_NUM_THREADS = 1
 
-test: $(INSTALLED) lint ## every check but the slow ones
-	@$(MAKE) --no-print-directory -j 2 types fast
+test: $(INSTALLED) lint ## every check
+	@$(MAKE) --no-print-directory -j 2 types tests
 
-fast: $(INSTALLED)
-	$(BIN)/pytest -q -n $(WORKERS) -m "not slow"
-
-test-full: $(INSTALLED) lint types ## every check
+tests: $(INSTALLED)
 	$(BIN)/pytest -q -n $(WORKERS)
 
 lint: $(INSTALLED) ## ruff, and the layers
