@@ -140,10 +140,11 @@ def test_a_connection_that_is_silent_between_requests_is_kept_and_one_that_dribb
                 raw.sendall(f"GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
                 assert b" 200 " in raw.recv(1000)
                 time.sleep(1)
+            raw.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
             began = time.monotonic()
             with suppress(OSError):
                 while time.monotonic() - began < 8:
-                    raw.sendall(b"G")
+                    raw.sendall(b"a")
                     raw.settimeout(0.1)
                     with suppress(TimeoutError):
                         if raw.recv(1000) == b"":
