@@ -65,7 +65,7 @@ class Scene:
         return Path(shutil.copytree(self.folder, target))
 
     def crossings(self) -> list[crash.Event]:
-        """For each boundary an early crossing but the first, where there are more, that every ingest of the scene has."""
+        """For each boundary an early crossing but the first, where there are more, that nearly every ingest of the scene has."""
         found = Counter(event.name for event in self.events)
         return [crash.Event(name, count // 4 if count >= 8 else min(1, count - 1)) for name, count in found.items()]
 
