@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from ragkit_huggingface.lanes import Lanes
 from ragkit_huggingface.model import Model
 from ragkit_huggingface.precision import faster
 from ragkit_huggingface.quiet import quiet
+from ragkit_huggingface.tokens import Tokens
 
 if TYPE_CHECKING:
     from ragkit_huggingface import HuggingFaceOptions
@@ -47,30 +48,16 @@ class LocalEmbedding(HuggingFaceEmbedding):
 
     def _embed(self, inputs: Sequence[Any], prompt_name: str | None = None) -> list[list[float]]:
         model = self._model
-        features = model.preprocess(inputs, prompt=model.prompts.get(prompt_name or "") or None)
-        if model.truncate_dim is not None or not _is_table(features, len(inputs)):
+        tokens = Tokens.of(model, inputs, model.prompts.get(prompt_name or "") or None)
+        if model.truncate_dim is not None or tokens is None:
             return self._encoded(inputs, prompt_name)
-        mask = features["attention_mask"].bool()
-        chosen = batches(mask.sum(1).tolist(), self._together, self._tokens)
-        found = self._lanes.map(lambda batch: self._forward(self._rows(features, mask, batch)), chosen)
+        chosen = batches(tokens.lengths, self._together, self._tokens)
+        found = self._lanes.map(lambda batch: self._forward(tokens.features(batch, self._multiple, model.max_seq_length)), chosen)
         vectors: list[list[float]] = [[]] * len(inputs)
         for batch, rows in zip(chosen, found, strict=True):
             for position, vector in zip(batch, rows, strict=True):
                 vectors[position] = vector
         return vectors
-
-    def _rows(self, features: Mapping[str, Any], mask: torch.Tensor, batch: Sequence[int]) -> dict[str, Any]:
-        """The features of some texts, about as wide as the longest of them, and without a mask where none has padding."""
-        used = mask[batch].any(0)
-        width = int(used.sum())
-        more = max(0, min(-width % self._multiple, (self._model.max_seq_length or width) - width))
-        rows = {
-            name: torch.nn.functional.pad(value[batch][:, used], (0, more)) if isinstance(value, torch.Tensor) else value
-            for name, value in features.items()
-        }
-        if bool(rows["attention_mask"].all()):
-            del rows["attention_mask"]
-        return rows
 
     def _forward(self, features: dict[str, Any]) -> list[list[float]]:
         """What `encode` does for a batch, without what it does around it: for a question, that is a tenth of the time."""
@@ -91,12 +78,6 @@ class LocalEmbedding(HuggingFaceEmbedding):
             show_progress_bar=False,
         ).tolist()
         return vectors
-
-
-def _is_table(features: Mapping[str, Any], texts: int) -> bool:
-    """Whether the features are numbers per text and token, with a mask that says which of them are padding."""
-    shapes = {tuple(value.shape) for value in features.values() if isinstance(value, torch.Tensor)}
-    return "attention_mask" in features and len(shapes) == 1 and len(shape := shapes.pop()) == 2 and shape[0] == texts
 
 
 def load(options: HuggingFaceOptions, scratch: Path) -> LocalEmbedding:

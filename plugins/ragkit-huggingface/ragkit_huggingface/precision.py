@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ragkit_huggingface import attention
+
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
@@ -32,9 +34,13 @@ def faster(model: SentenceTransformer) -> SentenceTransformer:
     if not _has_bfloat16(model.device) or not hasattr(model[0], "auto_model"):
         return model
     other = deepcopy(model)
-    other[0].auto_model.to(torch.bfloat16)
+    transformer: Any = other[0].auto_model
+    transformer.to(torch.bfloat16)
     other[0].register_forward_hook(_as_float32)
-    return other if agreement(model, other) >= AGREEMENT else model
+    for attending in (attention.use, attention.leave):
+        if attending(transformer) and agreement(model, other) >= AGREEMENT:
+            return other
+    return model
 
 
 def agreement(model: SentenceTransformer, other: SentenceTransformer) -> float:
