@@ -16,6 +16,10 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
+import ragkit_huggingface
+from ragkit.errors import ComponentError
+from ragkit.testing import build_context
+from ragkit_huggingface import HuggingFaceOptions
 from ragkit_huggingface.tokens import Tokens
 
 TEXTS = ["one", "a text of a few words", "", "words " * 20, "so many words " * 300, "湖"]
@@ -72,3 +76,13 @@ def test_a_model_that_reads_no_table_of_tokens_is_left_to_sentence_transformers(
     static = SentenceTransformer(modules=[StaticEmbedding(words, embedding_weights=weights)], device="cpu")
     static.save(str(tmp_path / "static"))
     assert Tokens.of(static, ["deep lake", "mountain"], None) is None
+    texts = ["deep blue lake", "mountain", "lake lake"]
+    embedding = ragkit_huggingface.build(HuggingFaceOptions(model=str(tmp_path / "static")), build_context(tmp_path))
+    found = np.array(embedding.get_text_embedding_batch(texts))
+    expected = static.encode(texts, normalize_embeddings=True)
+    assert np.abs(found - expected).max() < 1e-6
+    tokenizer = ragkit_huggingface.model_tokenizer(HuggingFaceOptions(model=str(tmp_path / "static")), build_context(tmp_path))
+    assert tokenizer is not None
+    assert (tokenizer.max_tokens, tokenizer.count(["deep blue lake"])) == (None, [3])
+    with pytest.raises(ComponentError, match="reads texts of any length"):
+        ragkit_huggingface.build(HuggingFaceOptions(model=str(tmp_path / "static"), max_length=9), build_context(tmp_path))

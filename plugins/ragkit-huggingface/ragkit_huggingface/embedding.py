@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from llama_index.core.bridge.pydantic import PrivateAttr
+from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 from sentence_transformers.util import batch_to_device
 
@@ -36,6 +36,8 @@ a server which meets ever new shapes would grow."""
 
 class LocalEmbedding(HuggingFaceEmbedding):
     """Embeds in batches of texts of like length, and does not try again what fails: a model on this machine fails for good."""
+
+    max_length: float = Field(description="Tokens that the model reads of a text; infinite for static vectors.", gt=0)  # type: ignore[assignment]
 
     _together: int = PrivateAttr()
     _tokens: int = PrivateAttr()

@@ -71,6 +71,12 @@ class Model:
         if wanted is None:
             stated = read_json(self.folder / "sentence_bert_config.json").get("max_seq_length")
             return stated if isinstance(stated, int) else positions
+        if modules(self.folder)[0][0] == "StaticEmbedding":
+            raise ComponentError(
+                f"max_length is {wanted}, but {self.options.model} has a vector per word and reads texts of any length",
+                component="huggingface",
+                cure="leave out embedding.max_length, and set chunker.size",
+            )
         if positions is not None and wanted > positions:
             raise ComponentError(
                 f"max_length is {wanted}, but {self.options.model} reads at most {positions} tokens",
