@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from llama_index.core.schema import Document
 
-from ragkit.builtin.sources.convert import Converter
+from ragkit.conversion.convert import Converter
 from ragkit.errors import DocumentError
 
 

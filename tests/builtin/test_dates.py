@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ragkit.builtin.sources.dates import iso_date
+from ragkit.conversion.dates import iso_date
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from office import docx, epub, paragraph, xlsx, zipped
 from pdfs import encrypted, pdf
 from projects import Project
 
-from ragkit.builtin.sources.convert import Converter
+from ragkit.conversion.convert import Converter
 from ragkit.errors import DocumentError
 
 DOCX = docx(paragraph("Words."))
@@ -233,7 +233,7 @@ def test_nothing_is_fetched(visits: tuple[str, list[str]]) -> None:
 def test_a_missing_package_is_the_failure_of_the_documents_that_need_it(tmp_path: Path) -> None:
     program = (
         "import sys; sys.modules['markitdown'] = None\n"
-        "from ragkit.builtin.sources.convert import Converter; from ragkit.errors import DocumentError\n"
+        "from ragkit.conversion.convert import Converter; from ragkit.errors import DocumentError\n"
         "try: Converter().convert('a.docx', open(sys.argv[1], 'rb').read())\n"
         "except DocumentError as error: print(error)\n"
     )

@@ -15,8 +15,8 @@ from llama_index.core.schema import Document
 from office import CORE, docx, epub, paragraph, table, xlsx
 
 from ragkit.builtin.sources import FilesOptions
-from ragkit.builtin.sources.convert import Converter
 from ragkit.builtin.sources.files import FilesSource
+from ragkit.conversion.convert import Converter
 from ragkit.text import headings, pages
 
 

@@ -7,7 +7,7 @@ import pytest
 from llama_index.core.schema import Document
 from pdfs import encrypted, pdf
 
-from ragkit.builtin.sources.convert import Converter
+from ragkit.conversion.convert import Converter
 from ragkit.errors import DocumentError
 from ragkit.text import pages
 

@@ -15,10 +15,10 @@ from projects import Project
 from pydantic import ValidationError
 
 from ragkit.builtin.sources import ragkit_sources
-from ragkit.builtin.sources.dates import moment
 from ragkit.builtin.sources.posts import PostsSource
 from ragkit.builtin.sources.posts_options import PostsOptions
 from ragkit.components import Entry, ListsEntries
+from ragkit.conversion.dates import moment
 from ragkit.errors import DocumentError, SourceError
 
 POST = {

@@ -14,10 +14,11 @@ import pytest
 from office import docx, epub, paragraph
 from pdfs import pdf
 
-from ragkit.builtin.sources import FilesOptions, workers
-from ragkit.builtin.sources.convert import Converter
+from ragkit.builtin.sources import FilesOptions
 from ragkit.builtin.sources.files import FilesSource
-from ragkit.builtin.sources.workers import Workers
+from ragkit.conversion import workers
+from ragkit.conversion.convert import Converter
+from ragkit.conversion.workers import Workers
 from ragkit.errors import DocumentError
 
 SLOW = docx(paragraph("x") * 400_000)
@@ -55,7 +56,7 @@ def test_a_conversion_that_takes_too_long_ends() -> None:
 def test_a_conversion_that_takes_too_much_memory_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # the limit is the worker's own, so a worker with a lower one is started in its place
     (tmp_path / "small_worker.py").write_text(
-        "from ragkit.builtin.sources import worker\nworker._MAX_MEMORY = 450_000_000\nworker.main()\n"
+        "from ragkit.conversion import worker\nworker._MAX_MEMORY = 450_000_000\nworker.main()\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(workers, "_MODULE", "small_worker")
@@ -95,7 +96,7 @@ def test_workers_end_with_their_source(tmp_path: Path) -> None:
 def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(pdf("One."))
     program = (
-        "import os, signal, sys; from ragkit.builtin.sources.workers import Workers\n"
+        "import os, signal, sys; from ragkit.conversion.workers import Workers\n"
         "workers = Workers(60); workers.convert('a.pdf', open(sys.argv[1], 'rb').read(), 10)\n"
         "print(workers._idle[0].process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)\n"
     )

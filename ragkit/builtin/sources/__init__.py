@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import field_validator
 
 from ragkit import BuildContext, Component, ConfigPath, SourceOptions, hookimpl, runtime
-from ragkit.builtin.sources.formats import EXCLUDE, INCLUDE
 from ragkit.builtin.sources.git_options import git_component
 from ragkit.builtin.sources.posts_options import posts_component
 from ragkit.builtin.sources.uploads_options import uploads_component
 from ragkit.builtin.sources.urls_options import urls_component
+from ragkit.conversion.formats import EXCLUDE, INCLUDE
 
 if TYPE_CHECKING:
     from ragkit.builtin.sources.files import FilesSource

@@ -9,9 +9,9 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
-from ragkit.builtin.sources.decode import BOMS
 from ragkit.builtin.sources.records import Record, open_file, reading, too_long
-from ragkit.builtin.sources.tables import delimiter_of
+from ragkit.conversion.decode import BOMS
+from ragkit.conversion.tables import delimiter_of
 from ragkit.errors import SourceError
 
 _AT_ONCE_CHARS = 1 << 18

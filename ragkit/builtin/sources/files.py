@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragkit.builtin.sources.convert import Converter
 from ragkit.builtin.sources.ignoring import Ignoring, matcher
-from ragkit.builtin.sources.workers import Workers
 from ragkit.components import Entry
+from ragkit.conversion.convert import Converter
+from ragkit.conversion.workers import Workers
 from ragkit.errors import DocumentError, DocumentGone, SourceError
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragkit.builtin.sources.convert import Converter
-from ragkit.builtin.sources.decode import BinaryError
-from ragkit.builtin.sources.formats import programming_language
 from ragkit.builtin.sources.git_command import Blobs, File, Git, GitError
 from ragkit.builtin.sources.git_mirror import Mirror
 from ragkit.builtin.sources.ignoring import matcher
-from ragkit.builtin.sources.workers import Workers
 from ragkit.components import Entry
+from ragkit.conversion.convert import Converter
+from ragkit.conversion.decode import BinaryError
+from ragkit.conversion.formats import programming_language
+from ragkit.conversion.workers import Workers
 from ragkit.errors import DocumentError, DocumentGone, SourceError
 
 if TYPE_CHECKING:

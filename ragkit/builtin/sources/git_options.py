@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Self
 from pydantic import SecretStr, field_validator, model_validator
 
 from ragkit import BuildContext, Component, ConfigPath, SourceOptions, runtime, secret
-from ragkit.builtin.sources.formats import EXCLUDE, INCLUDE
 from ragkit.components import LinkPattern
+from ragkit.conversion.formats import EXCLUDE, INCLUDE
 
 if TYPE_CHECKING:
     from ragkit.builtin.sources.git import GitSource

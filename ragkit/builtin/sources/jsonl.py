@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ragkit.builtin.sources import FilesOptions
-from ragkit.builtin.sources.decode import storable
 from ragkit.builtin.sources.files import FilesSource
 from ragkit.builtin.sources.records import RESERVED, Record, flat, key_text, lines, listing, parsed, shown
 from ragkit.components import Entry
+from ragkit.conversion.decode import storable
 from ragkit.errors import DocumentError
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragkit.builtin.sources import FilesOptions
-from ragkit.builtin.sources.dates import moment
-from ragkit.builtin.sources.decode import storable
 from ragkit.builtin.sources.exports import csv_records, json_records
 from ragkit.builtin.sources.files import FilesSource
 from ragkit.builtin.sources.records import RESERVED, Record, flat, key_text, lines, listing, parsed, shown
 from ragkit.components import Entry
+from ragkit.conversion.dates import moment
+from ragkit.conversion.decode import storable
 from ragkit.errors import DocumentError, SourceError
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class PostsSource:
         text = "\n\n".join(part for part in parts if part.strip())
         if self._options.text_format != "html":
             return text, self._options.text_format
-        from ragkit.builtin.sources.html import read_html
+        from ragkit.conversion.html import read_html
 
         content = read_html(uri, text)
         return content.text, content.format

@@ -14,8 +14,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ragkit.builtin.sources.decode import storable
 from ragkit.components import Entry
+from ragkit.conversion.decode import storable
 from ragkit.errors import DocumentError, SourceError
 
 if TYPE_CHECKING:

@@ -20,11 +20,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragkit.builtin.sources import formats
-from ragkit.builtin.sources.convert import Converter
 from ragkit.builtin.sources.ignoring import matcher
-from ragkit.builtin.sources.workers import Workers
 from ragkit.components import Entry
+from ragkit.conversion import formats
+from ragkit.conversion.convert import Converter
+from ragkit.conversion.workers import Workers
 from ragkit.errors import DocumentError, DocumentGone
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from bs4 import BeautifulSoup, Comment, ParserRejectedMarkup, Tag
 from bs4.dammit import EncodingDetector
 from markdownify import MarkdownConverter
 
-from ragkit.builtin.sources.convert import Content
-from ragkit.builtin.sources.dates import iso_date
-from ragkit.builtin.sources.markdown import first_title
+from ragkit.conversion.convert import Content
+from ragkit.conversion.dates import iso_date
+from ragkit.conversion.markdown import first_title
 from ragkit.errors import DocumentError
 
 _NOISE = (

@@ -12,10 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO
 
-from ragkit.builtin.sources.convert import Content
+from ragkit.conversion.convert import Content
 from ragkit.errors import DocumentError
 
-_MODULE = "ragkit.builtin.sources.worker"
+_MODULE = "ragkit.conversion.worker"
 _MOST_DOCUMENTS = 500
 """After so many a worker is replaced, in case a library keeps what it should let go."""
 
@@ -51,10 +51,10 @@ class _Worker:
         assert process.stdout is not None
         return cls(process, process.stdin, process.stdout)
 
-    def ask(self, uri: str, raw: bytes, max_pages: int) -> bytes:
+    def ask(self, uri: str, raw: bytes, max_pages: int, declared: str) -> bytes:
         """The answer as JSON; empty where the worker ended instead."""
         self.documents += 1
-        header = json.dumps({"uri": uri, "max_pages": max_pages, "length": len(raw)}).encode()
+        header = json.dumps({"uri": uri, "max_pages": max_pages, "declared": declared, "length": len(raw)}).encode()
         try:
             self.input.write(header + b"\n")
             self.input.write(raw)
@@ -77,18 +77,22 @@ class _Worker:
 
 
 class Workers:
-    """As many processes as convert at the same time, started when they are needed. `timeout` is in seconds."""
+    """As many processes as convert at the same time, started when they are needed.
 
-    def __init__(self, timeout: float) -> None:
+    `timeout` is in seconds; `option` is what the source's users call it.
+    """
+
+    def __init__(self, timeout: float, option: str = "timeout") -> None:
         self._timeout = timeout
+        self._option = option
         self._idle: list[_Worker] = []
         weakref.finalize(self, _stop_all, self._idle)
 
-    def convert(self, uri: str, raw: bytes, max_pages: int) -> Content:
+    def convert(self, uri: str, raw: bytes, max_pages: int, declared: str = "") -> Content:
         """What `read_container` returns and raises; `DocumentError`, too, where the process was ended."""
         worker = self._take(uri)
         try:
-            answer = worker.ask(uri, raw, max_pages)
+            answer = worker.ask(uri, raw, max_pages, declared)
         except BaseException:
             worker.stop()
             raise
@@ -117,16 +121,15 @@ class Workers:
         try:
             return _Worker.start(self._timeout)
         except (OSError, ValueError) as error:
-            raise DocumentError(
-                f"{uri}: no process can be started to convert it: {error}", uri=uri, cure="set `timeout: null` on the source"
-            ) from error
+            cure = "set `timeout: null` on the source" if self._option == "timeout" else "let this user have more processes"
+            raise DocumentError(f"{uri}: no process can be started to convert it: {error}", uri=uri, cure=cure) from error
 
     def _ended(self, uri: str, status: int) -> DocumentError:
         if status == -signal.SIGALRM:
             return DocumentError(
                 f"{uri}: takes longer than {self._timeout:g} s to convert",
                 uri=uri,
-                cure="raise `timeout` of the source, or split it",
+                cure=f"raise `{self._option}` of the source, or split it",
             )
         how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         return DocumentError(

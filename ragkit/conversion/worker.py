@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import IO, Any
 
-from ragkit.builtin.sources.convert import read_container
+from ragkit.conversion.convert import read_container
 from ragkit.errors import DocumentError
 
 _MAX_MEMORY = 3_000_000_000
@@ -40,7 +40,7 @@ def _answer(header: dict[str, Any], documents: IO[bytes], timeout: float) -> dic
     # nobody handles the signal, so the system ends this process, even inside a library's loop
     signal.setitimer(signal.ITIMER_REAL, timeout)
     try:
-        return {"content": asdict(read_container(header["uri"], raw, header["max_pages"]))}
+        return {"content": asdict(read_container(header["uri"], raw, header["max_pages"], header["declared"]))}
     except DocumentError as error:
         return {"error": error.message, "cure": error.cure, "spent": isinstance(error.__cause__, MemoryError)}
     finally:

@@ -10,8 +10,8 @@ from typing import Any
 from pypdf import PasswordType, PdfReader
 from pypdf.errors import DependencyError, PyPdfError
 
-from ragkit.builtin.sources.convert import Content
-from ragkit.builtin.sources.pdf_tables import with_tables
+from ragkit.conversion.convert import Content
+from ragkit.conversion.pdf_tables import with_tables
 from ragkit.errors import DocumentError
 from ragkit.text import PAGE_BREAK
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ragkit.builtin.sources.convert import Content
-from ragkit.builtin.sources.decode import storable
-from ragkit.builtin.sources.markdown import first_title
+from ragkit.conversion.convert import Content
+from ragkit.conversion.decode import storable
+from ragkit.conversion.markdown import first_title
 
 _MAX_OUTPUT_CHARS = 1_000
 _TICKS = re.compile("`{3,}")

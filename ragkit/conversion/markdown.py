@@ -7,8 +7,8 @@ import logging
 import re
 from typing import Any
 
-from ragkit.builtin.sources.convert import Content
-from ragkit.builtin.sources.dates import iso_date
+from ragkit.conversion.convert import Content
+from ragkit.conversion.dates import iso_date
 from ragkit.text import headings
 
 _logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from xml.parsers import expat
 
-from ragkit.builtin.sources.decode import storable
-from ragkit.builtin.sources.formats import DOCX, EPUB, PDF, PPTX, XLSX
+from ragkit.conversion.decode import storable
+from ragkit.conversion.formats import DOCX, EPUB, PDF, PPTX, XLSX
 from ragkit.errors import DocumentError
 
 if TYPE_CHECKING:

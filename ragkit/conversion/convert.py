@@ -9,14 +9,14 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from ragkit.builtin.sources import formats
-from ragkit.builtin.sources.decode import BinaryError, decode
+from ragkit.conversion import formats
+from ragkit.conversion.decode import BinaryError, decode
 from ragkit.errors import DocumentError
 
 if TYPE_CHECKING:
     from llama_index.core.schema import Document
 
-    from ragkit.builtin.sources.workers import Workers
+    from ragkit.conversion.workers import Workers
 
 _VERSION = 2
 """Raised whenever the same bytes begin to give another document."""
@@ -91,11 +91,14 @@ class Converter:
             ) from error
 
 
-def read_container(uri: str, raw: bytes, max_pages: int) -> Content:
-    """The content of a PDF, an Office document or an EPUB, whatever its name says. Raises `DocumentError`."""
-    from ragkit.builtin.sources import packages
+def read_container(uri: str, raw: bytes, max_pages: int, declared: str = "") -> Content:
+    """The content of a PDF, an Office document or an EPUB, whatever its name says. Raises `DocumentError`.
 
-    declared = formats.type_of(uri)
+    `declared` is the format that it is said to have, by default by its name.
+    """
+    from ragkit.conversion import packages
+
+    declared = declared or formats.type_of(uri)
     if not raw.strip(b"\0"):
         raise DocumentError(f"{uri}: is empty, and is not {_NAMES[declared]}", uri=uri, cure="copy it again")
     kind = packages.kind_of(uri, raw)
@@ -131,14 +134,14 @@ _NAMES: Mapping[str, str] = {
 
 def _container_reader(kind: str, max_pages: int) -> Callable[[str, bytes], Content]:
     if kind == formats.PDF:
-        from ragkit.builtin.sources.pdf import read_pdf
+        from ragkit.conversion.pdf import read_pdf
 
         return lambda uri, raw: read_pdf(uri, raw, max_pages)
     if kind == formats.EPUB:
-        from ragkit.builtin.sources.epub import read_epub
+        from ragkit.conversion.epub import read_epub
 
         return read_epub
-    from ragkit.builtin.sources import office
+    from ragkit.conversion import office
 
     return {formats.DOCX: office.read_docx, formats.PPTX: office.read_pptx, formats.XLSX: office.read_xlsx}[kind]
 
@@ -149,20 +152,20 @@ def _read_text(uri: str, raw: bytes, kind: str, encoding: str | None) -> Content
     if raw.startswith(b"PK\x03\x04"):
         raise BinaryError("it is a ZIP archive; an Office document or a book needs its own suffix (.docx, .epub…)")
     if kind == formats.HTML:
-        from ragkit.builtin.sources.html import declared_encoding, read_html
+        from ragkit.conversion.html import declared_encoding, read_html
 
         return read_html(uri, decode(raw, encoding, declared_encoding(raw)))
     text = decode(raw, encoding)
     if kind == formats.MARKDOWN:
-        from ragkit.builtin.sources.markdown import read_markdown
+        from ragkit.conversion.markdown import read_markdown
 
         return read_markdown(text)
     if kind in (formats.CSV, formats.TSV):
-        from ragkit.builtin.sources.tables import read_csv
+        from ragkit.conversion.tables import read_csv
 
         return Content(read_csv(text, "\t" if kind == formats.TSV else ""), "markdown")
     if kind in (formats.JSON, formats.JSONL, formats.NOTEBOOK):
-        from ragkit.builtin.sources import structured
+        from ragkit.conversion import structured
 
         readers = {formats.JSON: structured.read_json, formats.JSONL: structured.read_jsonl}
         return readers.get(kind, structured.read_notebook)(text)

@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
-from ragkit.builtin.sources.convert import Content
-from ragkit.builtin.sources.dates import iso_date
-from ragkit.builtin.sources.decode import decode
-from ragkit.builtin.sources.html import declared_encoding, read_html
-from ragkit.builtin.sources.packages import dublin_core, open_package, parse
+from ragkit.conversion.convert import Content
+from ragkit.conversion.dates import iso_date
+from ragkit.conversion.decode import decode
+from ragkit.conversion.html import declared_encoding, read_html
+from ragkit.conversion.packages import dublin_core, open_package, parse
 from ragkit.errors import DocumentError
 
 _OPF = "{http://www.idpf.org/2007/opf}"

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
-from ragkit.builtin.sources.convert import Content
-from ragkit.builtin.sources.dates import iso_date
-from ragkit.builtin.sources.decode import storable
-from ragkit.builtin.sources.markdown import first_title
-from ragkit.builtin.sources.packages import check_xml, dublin_core, open_package, parse
-from ragkit.builtin.sources.tables import table_text
+from ragkit.conversion.convert import Content
+from ragkit.conversion.dates import iso_date
+from ragkit.conversion.decode import storable
+from ragkit.conversion.markdown import first_title
+from ragkit.conversion.packages import check_xml, dublin_core, open_package, parse
+from ragkit.conversion.tables import table_text
 from ragkit.errors import DocumentError
 from ragkit.text import PAGE_BREAK
 
