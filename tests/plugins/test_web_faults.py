@@ -162,7 +162,7 @@ class TestRedirects:
 
 
 class TestBodies:
-    @pytest.mark.parametrize("kind", ["application/pdf", "image/png", "application/json", "application/octet-stream"])
+    @pytest.mark.parametrize("kind", ["application/msword", "image/png", "application/json", "application/octet-stream"])
     def test_a_wrong_content_type_is_not_read(self, www: Site, tmp_path: Path, kind: str) -> None:
         www.pages["/a"] = Reply(b"x" * 1_000, headers={"Content-Type": kind})
         assert f"is {kind}, and no page of text" in reason(www, tmp_path, "/a")

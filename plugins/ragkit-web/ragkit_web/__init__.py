@@ -46,6 +46,9 @@ class WebOptions(SourceOptions):
         description="patterns of the pages to take; the first pages are read for their links all the same",
     )
     exclude: tuple[str, ...] = runtime(default=(), description="patterns of pages to leave out")
+    files: bool = runtime(
+        default=True, description="take PDFs, Office documents and books, too, as the source `files` reads them"
+    )
     same_host: bool = runtime(default=True, description="stay on the hosts of `urls` and `sitemap`")
     robots: bool = runtime(default=True, description="obey `robots.txt`, its `Crawl-delay` included")
     user_agent: str = runtime(

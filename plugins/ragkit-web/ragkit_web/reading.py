@@ -17,6 +17,7 @@ from bs4.dammit import UnicodeDammit
 from lxml import etree
 
 from ragkit.errors import DocumentError
+from ragkit_web.files import kind_of
 
 if TYPE_CHECKING:
     from llama_index.core.schema import Document
@@ -36,12 +37,13 @@ _MAX_TAGS = 150_000
 _UNSTORABLE = {0: None, **dict.fromkeys(range(0xD800, 0xE000))}
 
 
-def refuse(content_type: str) -> str:
-    """Why a page of this type is not taken, or nothing. One without a type is taken for HTML."""
+def refuse(url: str, content_type: str, *, files: bool) -> str:
+    """Why a page of this type is not taken, or nothing. One without a type is taken for HTML; `files` are taken, too."""
     kind = _kind(content_type)
-    if not kind or kind in _HTML or kind in _PLAIN:
+    is_file = bool(kind_of(url, content_type))
+    if not kind or kind in _HTML or kind in _PLAIN or (is_file and files):
         return ""
-    return f"is {kind[:100]}, and no page of text" + ("; the source `files` reads PDF" if kind == "application/pdf" else "")
+    return f"is {kind[:100]}, and no page of text" + ("; `files: true` takes it" if is_file else "")
 
 
 @cache
@@ -52,7 +54,8 @@ def version() -> str:
 
 def links(url: str, content_type: str, body: bytes) -> Iterator[str]:
     """Where an HTML page links to, absolute, in order."""
-    tree = _tree(_decoded(content_type, body)) if _kind(content_type) not in _PLAIN else None
+    has_links = _kind(content_type) not in _PLAIN and not kind_of(url, content_type)
+    tree = _tree(_decoded(content_type, body)) if has_links else None
     if tree is None:
         return
     bases = tree.xpath("//base[@href]/@href")

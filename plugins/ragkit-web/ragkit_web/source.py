@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ragkit.components import Entry
 from ragkit.errors import DocumentError, DocumentGone, SourceError
-from ragkit_web import reading
+from ragkit_web import files, reading
 from ragkit_web.addresses import Scope, host_of, is_media, normal, origin_of
 from ragkit_web.connecting import Resolve, resolve
 from ragkit_web.fetching import Clock, Fetcher
@@ -40,6 +40,7 @@ class WebSource:
     def __init__(self, options: WebOptions, folder: Path, *, resolve: Resolve = resolve, clock: Clock | None = None) -> None:
         self._options = options
         self._pages = Pages(folder)
+        self._files = files.Files(options.max_seconds)
         self._resolve = resolve
         self._clock = clock or Clock()
 
@@ -63,7 +64,7 @@ class WebSource:
             scope = Scope(self._options.include, self._options.exclude, hosts)
             taker = Taker(self._options, fetcher, robots, self._pages, scope, self._clock.today)
             problems = [error.message for error in refused.values()]
-            crawl = _Crawl(self._options, taker, fetcher, self._pages, scope, problems)
+            crawl = _Crawl(self._options, taker, fetcher, self._pages, scope, self._files, problems)
             if sitemap is True:
                 sitemaps = crawl.sitemaps_of(urls, robots)
             yield from crawl.run(urls, sitemaps)
@@ -80,6 +81,7 @@ class _Crawl:
     fetcher: Fetcher
     pages: Pages
     scope: Scope
+    files: files.Files
     problems: list[str] = field(default_factory=list)
     missed: bool = False
     _queue: deque[tuple[str, int, bool]] = field(default_factory=deque)
@@ -182,12 +184,13 @@ class _Crawl:
         self._queue.append((url, level, False))
 
     def _entry(self, page: Page) -> Entry:
+        kind = files.kind_of(page.url, page.type)
         return Entry(
             uri=page.url,
             read=partial(self.pages.body, page.url),
-            convert=partial(reading.convert, page.url, page.type),
+            convert=partial(self.files.convert, page.url, kind) if kind else partial(reading.convert, page.url, page.type),
             stamp=page.digest,
-            version=reading.version(),
+            version=files.version(kind) if kind else reading.version(),
         )
 
     def _end(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ragkit.errors import DocumentError, DocumentGone
@@ -105,7 +106,7 @@ class Taker:
                 self.options.max_bytes,
                 etag=known.etag if known and has_body else "",
                 modified=known.modified if known and has_body else "",
-                refuse=reading.refuse,
+                refuse=partial(reading.refuse, url, files=self.options.files),
             )
         )
         if answer.status in REDIRECTS:
