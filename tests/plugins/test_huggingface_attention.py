@@ -85,7 +85,9 @@ def test_a_token_that_sees_nothing_spoils_no_other() -> None:
     assert (found[1].float() - expected(vectors, None, 32**-0.5)[1]).abs().max() < 0.05
 
 
-@pytest.mark.parametrize("other", ["short", "float32", "position_bias", "causal", "told to be causal", "fewer keys", "gradient"])
+@pytest.mark.parametrize(
+    "other", ["short", "float32", "position_bias", "causal", "told to be causal", "fewer keys", "gradient", "a mask of its own"]
+)
 def test_what_is_something_else_is_left_to_torch(other: str) -> None:
     vectors = tensors(64 if other == "short" else 128)
     module = PLAIN if other != "causal" else SimpleNamespace(is_causal=True)
@@ -98,9 +100,10 @@ def test_what_is_something_else_is_left_to_torch(other: str) -> None:
         more = {"is_causal": True}
     if other == "fewer keys":
         vectors[1:] = [one[:, :, :100] for one in vectors[1:]]
+    own = torch.rand(3, 1, 128, 128) < 0.5 if other == "a mask of its own" else None
     with torch.inference_mode(other != "gradient"):
-        found, _ = attention.attend(module, *vectors, None, **more)
-        right, _ = sdpa_attention_forward(module, *vectors, None, **more)
+        found, _ = attention.attend(module, *vectors, own, **more)
+        right, _ = sdpa_attention_forward(module, *vectors, own, **more)
     assert torch.equal(found, right)
 
 

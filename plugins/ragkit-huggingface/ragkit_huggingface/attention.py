@@ -66,7 +66,8 @@ def attend(
     """
     other = kwargs.get("dropout") or any(kwargs.get(name) is not None for name in _OTHER)
     causal = attention_mask is None and kwargs.get("is_causal", getattr(module, "is_causal", True)) is not False
-    if other or causal or not _suits(query, key, value):
+    foreign = attention_mask is not None and attention_mask.dtype != query.dtype  # a model's own mask, not from `bias`
+    if other or causal or foreign or not _suits(query, key, value):
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
     texts, heads, tokens, dim = query.shape
     more = -tokens % _LANES
