@@ -29,7 +29,8 @@ from ragkit.state.generations import Generations
 from ragkit.state.hashing import fingerprint
 from ragkit.state.ledger import Ledger
 from ragkit.state.records import GenerationRecord
-from ragkit.state.scores import SqliteScores
+from ragkit.state.scores import ScoreCache
+from ragkit.state.sqlite import SqliteStorage
 from ragkit.state.views import View
 
 
@@ -57,11 +58,12 @@ class Index:
                 cure="set `state` to a folder",
             )
         self.config = config
-        self.ledger = Ledger(Path(config.state))
-        self.cache = open_cache(config.cache, self.ledger.folder)
+        storage = SqliteStorage(Path(config.state))
+        self.ledger = Ledger(storage)
+        self.cache = open_cache(config.cache, storage)
         self.generations = Generations(self.ledger, collection_prefix(config.name))
-        self.scores = SqliteScores(self.ledger.folder, config.cache.scores)
-        self.conversations = Conversations(self.ledger.folder, most=config.chat.conversations, turns=config.chat.turns)
+        self.scores = ScoreCache(storage, config.cache.scores)
+        self.conversations = Conversations(storage, most=config.chat.conversations, turns=config.chat.turns)
         self.wiring = Wiring(config, self.ledger, self.cache, self.scores)
         self.pool = ViewPool(self.ledger, self.wiring.open_store)
         self._opened: OpenGeneration | None = None

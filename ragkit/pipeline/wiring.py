@@ -22,7 +22,7 @@ from ragkit.state.hashing import fingerprint
 from ragkit.state.layers import LayeredCache
 from ragkit.state.ledger import Ledger
 from ragkit.state.records import ViewRecord
-from ragkit.state.scores import SqliteScores
+from ragkit.state.scores import ScoreCache
 from ragkit.state.stores import StoreAdapter
 from ragkit.words import WordTokenizer, counting
 
@@ -39,7 +39,7 @@ _PAGES = "web"
 class Wiring:
     """The components of one configuration over one state. What is costly is built when it is first needed, once."""
 
-    def __init__(self, config: Config, ledger: Ledger, cache: LayeredCache, scores: SqliteScores) -> None:
+    def __init__(self, config: Config, ledger: Ledger, cache: LayeredCache, scores: ScoreCache) -> None:
         self.config = config
         self._ledger = ledger
         self._cache = cache

@@ -14,7 +14,6 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -37,13 +36,14 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
 
 from ragkit.errors import ConversationError, StateError
-from ragkit.state.ledger import open_sqlite
+from ragkit.state.storage import Storage
 
 TITLE_CHARS = 80
 COMMENT_CHARS = 4_000
+_NAME = "conversations"
 _TABLES = MetaData()
 
 _conversations = Table(
@@ -108,8 +108,8 @@ class Conversations:
     `ConversationError` for a conversation that the owner has not, and `StateError` where the database cannot be used.
     """
 
-    def __init__(self, folder: Path, *, most: int = 1_000, turns: int = 500) -> None:
-        self._path = folder / "conversations.db"
+    def __init__(self, storage: Storage, *, most: int = 1_000, turns: int = 500) -> None:
+        self._storage = storage
         self._most = most
         self._turns = turns
         self._made: Engine | None = None
@@ -120,7 +120,7 @@ class Conversations:
         with self._lock:
             engine, self._made = self._made, None
         if engine is not None:
-            engine.dispose()
+            self._storage.close(engine)
 
     def start(self, owner: str, title: str = "") -> Conversation:
         """A new conversation; without a title its first question becomes it."""
@@ -206,7 +206,7 @@ class Conversations:
 
     def rated(self) -> Iterator[Turn]:
         """Every turn of every owner that somebody has judged, in the order of the judgments."""
-        if self._path.exists():
+        if self._storage.has(_NAME):
             with self._reading() as connection:
                 yield from map(
                     _turn, connection.execute(select(_turns).where(_turns.c.rated.is_not(None)).order_by(_turns.c.rated))
@@ -237,18 +237,18 @@ class Conversations:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except DatabaseError as error:
+        except DBAPIError as error:
+            fault = self._storage.fault(error)
             raise StateError(
-                f"the conversations in {self._path} cannot be used: {error.orig}",
-                cure="free some disk space and see that you may write there; what was said before is kept",
+                f"the conversations in {self._storage.where(_NAME)} cannot be used: {fault.reason}", cure=fault.cure
             ) from error
 
     def _engine(self) -> Engine:
         """The database, made when it is first needed."""
         with self._lock:
             if self._made is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                engine = open_sqlite(self._path, synchronous="FULL")
+                self._storage.prepare()
+                engine = self._storage.open(_NAME, durable=True)
                 with engine.connect().execution_options(ragkit_write=True) as connection, connection.begin():
                     _TABLES.create_all(connection)
                 self._made = engine

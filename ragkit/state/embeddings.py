@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,16 +30,17 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
 
 from ragkit.errors import StateError
 from ragkit.state.among import among, joined
 from ragkit.state.boundaries import boundary
-from ragkit.state.ledger import open_sqlite
+from ragkit.state.storage import Storage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_NAME = "embeddings"
 _TABLES = MetaData()
 _DAY_S = 86_400
 _SLACK = 0.1
@@ -81,20 +81,20 @@ class EmbeddingCache:
 
     name = "disk"
 
-    def __init__(self, folder: Path, most: int = 1_000_000) -> None:
-        self._path = folder / "embeddings.db"
+    def __init__(self, storage: Storage, most: int = 1_000_000) -> None:
+        self._storage = storage
         self._most = most
         self._room = 0
-        self._engine = open_sqlite(self._path, synchronous="NORMAL")
+        self._engine = storage.open(_NAME, durable=False)
         try:
             _TABLES.create_all(self._engine.execution_options(ragkit_write=True))
             self._add_columns()
-        except DatabaseError as error:
+        except DBAPIError as error:
             raise self._broken(error) from error
 
     def close(self) -> None:
         """Close every connection."""
-        self._engine.dispose()
+        self._storage.close(self._engine)
 
     def get(self, model: str, inputs: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
         """The vectors, each of shape `(dim,)`, of those of `inputs` that are known for `model`."""
@@ -103,11 +103,11 @@ class EmbeddingCache:
         try:
             with self._engine.connect() as connection:
                 rows = connection.execute(_KNOWN, asked).all()
-        except DatabaseError as error:
+        except DBAPIError as error:
             raise self._broken(error) from error
         stale = [key for key, _, used in rows if used < today]
         if stale:
-            with suppress(DatabaseError), self._writing() as connection, connection.begin():  # of use to a later day alone
+            with suppress(DBAPIError), self._writing() as connection, connection.begin():  # of use to a later day alone
                 connection.execute(_USED, {"fingerprint": model, "keys": joined(stale), "today": today})
         return {key: np.frombuffer(vector, dtype="<f4") for key, vector, _ in rows}
 
@@ -116,7 +116,7 @@ class EmbeddingCache:
         try:
             with self._engine.connect() as connection:
                 held = set(connection.execute(_HELD, {"fingerprint": model, "keys": joined(inputs)}).scalars())
-        except DatabaseError as error:
+        except DBAPIError as error:
             raise self._broken(error) from error
         return [key for key in inputs if key not in held]
 
@@ -139,7 +139,7 @@ class EmbeddingCache:
                 if queries:
                     self._bound_queries(connection, len(rows))
                 boundary("cache.write")
-        except DatabaseError as error:
+        except DBAPIError as error:
             raise self._broken(error) from error
 
     def prune(self, live: Iterable[Sequence[bytes]], most: int | None = None) -> int:
@@ -163,7 +163,7 @@ class EmbeddingCache:
                     gone = connection.execute(delete(_vectors).where(_vectors.c.id.in_(oldest))).rowcount
                 _live.drop(connection)
                 return gone
-        except DatabaseError as error:
+        except DBAPIError as error:
             raise self._broken(error) from error
 
     def holds_more(self, live: int) -> bool:
@@ -175,13 +175,13 @@ class EmbeddingCache:
         try:
             with self._engine.connect() as connection:
                 entries = connection.execute(select(func.count()).select_from(_vectors)).scalar_one()
-        except DatabaseError as error:
+        except DBAPIError as error:
             raise self._broken(error) from error
-        return {"entries": int(entries), "bytes": self._path.stat().st_size}
+        return {"entries": int(entries), "bytes": self._storage.size_bytes(_NAME, _TABLES)}
 
     def counts(self) -> dict[str, int]:
         """What `count` has added up, by name."""
-        with suppress(DatabaseError), self._engine.connect() as connection:
+        with suppress(DBAPIError), self._engine.connect() as connection:
             return {row.name: row.value for row in connection.execute(select(_counters))}
         return {}
 
@@ -193,12 +193,12 @@ class EmbeddingCache:
 
             statement = upsert(_counters)
             added = statement.on_conflict_do_update(["name"], set_={"value": _counters.c.value + statement.excluded.value})
-            with suppress(DatabaseError), self._writing() as connection, connection.begin():
+            with suppress(DBAPIError), self._writing() as connection, connection.begin():
                 connection.execute(added, rows)
 
     def forget_counts(self) -> None:
         """Begin to count anew."""
-        with suppress(DatabaseError), self._writing() as connection, connection.begin():
+        with suppress(DBAPIError), self._writing() as connection, connection.begin():
             connection.execute(delete(_counters))
 
     def _bound_queries(self, connection: Connection, added: int) -> None:
@@ -225,10 +225,11 @@ class EmbeddingCache:
                 if name not in known:
                     connection.exec_driver_sql(f"ALTER TABLE vectors ADD COLUMN {name} {kind} NOT NULL DEFAULT 0")
 
-    def _broken(self, error: DatabaseError) -> StateError:
+    def _broken(self, error: DBAPIError) -> StateError:
+        fault = self._storage.fault(error)
         return StateError(
-            f"the embedding cache {self._path} cannot be used: {error.orig}",
-            cure="free disk space, or delete the file: it is filled again, at the price of embedding anew",
+            f"the embedding cache {self._storage.where(_NAME)} cannot be used: {fault.reason}",
+            cure=f"{fault.cure}; the cache can be deleted, too: it is filled again, at the price of embedding anew",
         )
 
 

@@ -18,8 +18,11 @@ def is_full(folder: Path) -> bool:
     return shutil.disk_usage(folder).free < _LEAST_FREE_BYTES
 
 
-def refuse_network(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> None:
-    """Raise `StateError` if `folder` lies on a network file system; does nothing where the system has no such list."""
+def refuse_network(folder: Path, key: str = "state", mounts: Path = Path("/proc/self/mounts")) -> None:
+    """Raise `StateError` if `folder`, which `key` names in the YAML, lies on a network file system.
+
+    Does nothing where the system has no list of what is mounted.
+    """
     try:
         rows = [line.split() for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines()]
     except OSError:
@@ -31,5 +34,5 @@ def refuse_network(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> No
     if kind in _NETWORK:
         raise StateError(
             f"the state folder {folder} lies on a network file system ({kind}, mounted at {point}), where SQLite loses data",
-            cure="set `state` to a folder on a local disk",
+            cure=f"set `{key}` to a folder on a local disk",
         )

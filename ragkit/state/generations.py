@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from ragkit.state.ledger import Ledger
-from ragkit.state.locks import FileLock
+from ragkit.state.locks import Lock
 from ragkit.state.records import GenerationRecord, ViewRecord
 from ragkit.state.schema import chunkings, chunks, cuts, generations, meta, views
 
@@ -95,7 +95,7 @@ class Generations:
             connection.execute(delete(meta).where(meta.c.key == "live"))
             connection.execute(insert(meta).values(key="live", value=str(generation.id)))
 
-    def lease(self, generation: GenerationRecord) -> FileLock:
+    def lease(self, generation: GenerationRecord) -> Lock:
         """A lock that keeps the generation while anybody holds it shared."""
         return self._ledger.lock(f"generation-{generation.id}", f"generation {generation.id}")
 

@@ -1,4 +1,4 @@
-"""Locks between processes: `flock` on files under the state, released by the kernel when their holder dies.
+"""Locks between processes: what all locks do, and `flock` on files, released by the kernel when their holder dies.
 
 The file's content names the holder for the error message; it is never what decides.
 """
@@ -9,6 +9,7 @@ import fcntl
 import os
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,22 +19,50 @@ from ragkit.errors import LockedError, StateError
 _POLL_S = 0.02
 
 
-class FileLock:
-    """A lock on one file. Not reentrant; one object belongs to one user."""
+class Lock(ABC):
+    """A lock that several may hold shared, or one alone. Not reentrant; one object belongs to one user."""
+
+    what: str
+    """What the lock protects, in messages, such as `the ingest of this state`."""
+
+    @property
+    @abstractmethod
+    def held(self) -> bool:
+        """Whether this object holds the lock, shared or not."""
+
+    @abstractmethod
+    def acquire(self, *, shared: bool = False, timeout_s: float = 0.0) -> None:
+        """Take the lock, or change how it is held. Raises `LockedError` naming the holder after `timeout_s`."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Give the lock back; does nothing where it is not held."""
+
+    @contextmanager
+    def hold(self, *, shared: bool = False, timeout_s: float = 0.0) -> Iterator[None]:
+        """Hold the lock for a `with` block."""
+        self.acquire(shared=shared, timeout_s=timeout_s)
+        try:
+            yield
+        finally:
+            self.release()
+
+
+class FileLock(Lock):
+    """A lock on one file, between the processes of one machine."""
 
     def __init__(self, path: Path, what: str) -> None:
-        """`what` names in messages what the lock protects, such as `the ingest of this state`."""
         self.path = path
         self.what = what
         self._fd: int | None = None
 
     @property
     def held(self) -> bool:
-        """Whether this object holds the lock, shared or not."""
+        """See `Lock`."""
         return self._fd is not None
 
     def acquire(self, *, shared: bool = False, timeout_s: float = 0.0) -> None:
-        """Take the lock, or change how it is held. Raises `LockedError` naming the holder after `timeout_s`."""
+        """See `Lock`."""
         fd = self._fd if self._fd is not None else self._open()
         deadline = time.monotonic() + timeout_s
         mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
@@ -45,14 +74,12 @@ class FileLock:
                 if time.monotonic() >= deadline:
                     holder = _holder(fd)
                     self._fall_back(fd)
-                    raise LockedError(
-                        f"{self.what} is in use by {holder}", holder=holder, cure="wait until it has ended, or stop it"
-                    ) from None
+                    raise in_use(self.what, holder) from None
                 time.sleep(_POLL_S)
         self._fd = fd
         with suppress(OSError):  # on a full disk the holder goes without a name
             os.ftruncate(fd, 0)
-            os.pwrite(fd, f"process {os.getpid()} ({_command()})".encode(), 0)
+            os.pwrite(fd, this_process().encode(), 0)
 
     def _open(self) -> int:
         try:
@@ -75,19 +102,20 @@ class FileLock:
             self.release()
 
     def release(self) -> None:
-        """Give the lock back; does nothing where it is not held."""
+        """See `Lock`."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
-    @contextmanager
-    def hold(self, *, shared: bool = False, timeout_s: float = 0.0) -> Iterator[None]:
-        """Hold the lock for a `with` block."""
-        self.acquire(shared=shared, timeout_s=timeout_s)
-        try:
-            yield
-        finally:
-            self.release()
+
+def in_use(what: str, holder: str) -> LockedError:
+    """The error for a lock that somebody else holds."""
+    return LockedError(f"{what} is in use by {holder}", holder=holder, cure="wait until it has ended, or stop it")
+
+
+def this_process() -> str:
+    """How this process is named to others: its program and its first word, never a question or a secret."""
+    return f"process {os.getpid()} ({_short(sys.argv)})"
 
 
 def _holder(fd: int, table: Path = Path("/proc/locks")) -> str:
@@ -107,11 +135,6 @@ def _holder(fd: int, table: Path = Path("/proc/locks")) -> str:
     except OSError:
         words = []
     return f"process {others[0]} ({_short(words)})"
-
-
-def _command() -> str:
-    """The program and its first word; never more of the command line, which may hold a question or a secret."""
-    return _short(sys.argv)
 
 
 def _short(words: Sequence[str]) -> str:

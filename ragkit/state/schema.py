@@ -130,8 +130,8 @@ MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {}
 """From a version to the next one; each runs inside the opening transaction."""
 
 
-def prepare(connection: Connection, fresh: Mapping[str, str]) -> None:
-    """Create the tables with the `fresh` values, or bring an older ledger up to date.
+def prepare(connection: Connection, fresh: Mapping[str, str], where: str) -> None:
+    """Create the tables with the `fresh` values, or bring an older ledger up to date; `where` names it in messages.
 
     Raises `StateVersionError` for a ledger of a newer ragkit and `StateError` for a database that is no ledger.
     """
@@ -143,12 +143,12 @@ def prepare(connection: Connection, fresh: Mapping[str, str]) -> None:
     version = connection.execute(select(meta.c.value).where(meta.c.key == "schema_version")).scalar()
     if version is None or not version.isdigit():
         raise StateError(
-            f"{connection.engine.url.database} has no schema version; it was not made by ragkit",
+            f"{where} has no schema version; it was not made by ragkit",
             cure="point `state` at another folder",
         )
     if int(version) > SCHEMA_VERSION:
         raise StateVersionError(
-            f"{connection.engine.url.database} has schema version {version}; this ragkit knows versions up to {SCHEMA_VERSION}",
+            f"{where} has schema version {version}; this ragkit knows versions up to {SCHEMA_VERSION}",
             cure="upgrade ragkit (`pip install -U ragkit`), or point `state` at another folder",
         )
     for number in range(int(version), SCHEMA_VERSION):

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -32,12 +31,13 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
 
 from ragkit.state.among import among, joined
 from ragkit.state.hashing import digest
-from ragkit.state.ledger import open_sqlite
+from ragkit.state.storage import Storage
 
+_NAME = "scores"
 _TABLES = MetaData()
 _DAY_S = 86_400
 _SLACK = 0.1
@@ -60,11 +60,11 @@ _KNOWN = select(_scores.c.key, _scores.c.score, _scores.c.used).where(among(_sco
 _USED = update(_scores).where(among(_scores.c.key)).values(used=bindparam("today"))
 
 
-class SqliteScores:
+class ScoreCache:
     """The score cache of one state, at most `most` scores. Threads and processes may share it."""
 
-    def __init__(self, folder: Path, most: int) -> None:
-        self._path = folder / "scores.db"
+    def __init__(self, storage: Storage, most: int) -> None:
+        self._storage = storage
         self._most = most
         self._made: Engine | None = None
         self._lock = threading.Lock()
@@ -76,16 +76,16 @@ class SqliteScores:
         with self._lock:
             engine, self._made = self._made, None
         if engine is not None:
-            with suppress(DatabaseError):
+            with suppress(DBAPIError):
                 self._count(engine)
-            engine.dispose()
+            self._storage.close(engine)
 
     def get(self, model: str, query: str, texts: Sequence[str]) -> list[float | None]:
         """The score of each of `texts`, or None."""
         keys = [digest(model, query, text) for text in texts]
         found: dict[bytes, float] = {}
         stale: list[bytes] = []
-        with suppress(DatabaseError):
+        with suppress(DBAPIError):
             with self._engine().connect() as connection:
                 today = _today()
                 for key, score, used in connection.execute(_KNOWN, {"keys": joined(keys)}):
@@ -105,7 +105,7 @@ class SqliteScores:
         rows = [{"key": digest(model, query, text), "score": score, "used": _today()} for text, score in sound.items()]
         if not rows or self._most == 0:
             return
-        with suppress(DatabaseError), self._engine().begin() as connection:
+        with suppress(DBAPIError), self._engine().begin() as connection:
             statement = insert(_scores)
             connection.execute(statement.on_conflict_do_update(["key"], set_={"score": statement.excluded.score}), rows)
             self._room -= len(rows)
@@ -113,7 +113,7 @@ class SqliteScores:
                 self._room = self._make_room(connection)
 
     def clear(self) -> int:
-        """Forget everything; returns how many scores there were. Raises `DatabaseError`."""
+        """Forget everything; returns how many scores there were. Raises `DBAPIError`."""
         with self._engine().begin() as connection:
             gone = connection.execute(delete(_scores)).rowcount
             connection.execute(delete(_counters))
@@ -122,19 +122,19 @@ class SqliteScores:
     def statistics(self) -> dict[str, Any]:
         """How many scores there are and may be, what they weigh on disk, and how often one was known or not so far."""
         told: dict[str, Any] = {"entries": 0, "most": self._most, "bytes": 0, **self._asked}
-        if not self._path.exists():
+        if not self._storage.has(_NAME):
             return told
-        with suppress(DatabaseError), self._engine().connect() as connection:
+        with suppress(DBAPIError), self._engine().connect() as connection:
             told["entries"] = connection.execute(select(func.count()).select_from(_scores)).scalar_one()
             for name, value in connection.execute(select(_counters.c.name, _counters.c.value)):
                 told[name] += value
-        return {**told, "bytes": self._path.stat().st_size}
+        return {**told, "bytes": self._storage.size_bytes(_NAME, _TABLES)}
 
     def _engine(self) -> Engine:
         """The database, made when it is first needed."""
         with self._lock:
             if self._made is None:
-                engine = open_sqlite(self._path, synchronous="NORMAL").execution_options(ragkit_write=True)
+                engine = self._storage.open(_NAME, durable=False).execution_options(ragkit_write=True)
                 _TABLES.create_all(engine)
                 self._made = engine
             return self._made

@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 from ragkit.errors import ComponentError, DriftedError, OwnershipError
 from ragkit.state.boundaries import boundary
 from ragkit.state.ledger import Ledger
-from ragkit.state.locks import FileLock
+from ragkit.state.locks import Lock
 from ragkit.state.records import ViewRecord
 from ragkit.state.schema import chunks, meta, views
 from ragkit.state.stores import StoreAdapter
@@ -59,7 +59,7 @@ class View:
         self._open_store = open_store
         self._store: StoreAdapter | None = None
         self._opening = threading.RLock()
-        self._lock: FileLock | None = None
+        self._lock: Lock | None = None
         if record.processes == "one":
             self._lock = ledger.lock(record.collection, f"the {record.component} store of this state, which takes one process,")
 

@@ -21,6 +21,7 @@ from ragkit.state.generations import Generations, Wanted, WantedView
 from ragkit.state.hashing import chunk_id, digest, document_id
 from ragkit.state.ledger import Ledger
 from ragkit.state.reader import Reader
+from ragkit.state.sqlite import SqliteStorage
 from ragkit.state.storing import Cut, replace_chunks, store_documents
 
 PER_DOCUMENT = 10
@@ -64,7 +65,7 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, default=100_000)
     chance = random.Random(1)
     with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(Path(folder))
+        ledger = Ledger(SqliteStorage(Path(folder)))
         generation = Generations(ledger, "benchmark").ensure(WANTED)
         fill(ledger, generation.chunking, parser.parse_args().chunks)
         reader = Reader(ledger, generation)

@@ -24,7 +24,8 @@ from llama_index.core.schema import NodeWithScore, TextNode
 
 from ragkit.query.reranking import RerankStage
 from ragkit.query.run import QueryRun, Question
-from ragkit.state.scores import SqliteScores
+from ragkit.state.scores import ScoreCache
+from ragkit.state.sqlite import SqliteStorage
 from ragkit.testing import build_context
 from ragkit_huggingface import CrossEncoderOptions, build_cross_encoder
 
@@ -38,7 +39,7 @@ def passage(words: random.Random) -> str:
     return text[:CHARS]
 
 
-def fill(scores: SqliteScores, kept: int) -> None:
+def fill(scores: ScoreCache, kept: int) -> None:
     """Put `kept` other scores into the cache."""
     for start in range(0, kept, FILLED_AT_ONCE):
         scores.put("another", "question", {str(number): 0.5 for number in range(start, min(start + FILLED_AT_ONCE, kept))})
@@ -76,7 +77,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         options = CrossEncoderOptions(model=given.model or str(tiny(folder / "tiny")), candidates=given.candidates)
-        scores = SqliteScores(folder, 10_000_000)
+        scores = ScoreCache(SqliteStorage(folder), 10_000_000)
         fill(scores, given.kept)
         context = build_context(folder / "component")
         context.scores = scores

@@ -261,9 +261,10 @@ def hydration(count: int) -> dict[str, float]:
     from ragkit.state.generations import Generations
     from ragkit.state.ledger import Ledger
     from ragkit.state.reader import Reader
+    from ragkit.state.sqlite import SqliteStorage
 
     with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(Path(folder))
+        ledger = Ledger(SqliteStorage(Path(folder)))
         generation = Generations(ledger, "benchmark").ensure(WANTED)
         fill(ledger, generation.chunking, count)
         reader = Reader(ledger, generation)

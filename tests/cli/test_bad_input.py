@@ -293,7 +293,7 @@ def network(book: Handbook) -> Iterator[None]:
     mounts = book.folder / "mounts"
     mounts.write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/home {book.folder.resolve()} nfs4 rw 0 0\n", encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ragkit.state.ledger.refuse_network", partial(refuse_network, mounts=mounts))
+        patch.setattr("ragkit.state.sqlite.refuse_network", partial(refuse_network, mounts=mounts))
         yield
 
 
@@ -307,18 +307,18 @@ def full_ledger(book: Handbook) -> Iterator[None]:
     """SQLite says the same where a disk is full and where a database may not grow. Afterwards the ingest goes on."""
     from sqlalchemy import event
 
-    from ragkit.state import ledger
+    from ragkit.state import sqlite
 
     def small(path: Path, **options: Any) -> Any:
         engine = open_sqlite(path, **options)
         event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count = 1"))
         return engine
 
-    open_sqlite = ledger.open_sqlite
+    open_sqlite = sqlite.open_sqlite
     book.write("canteen.md", SOUP)
     book.write("long.md", f"{DRINKS}\n\n" * 500)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger, "open_sqlite", small)
+        patch.setattr(sqlite, "open_sqlite", small)
         yield
     assert book.ragkit("ingest").status == 0
 
@@ -383,7 +383,7 @@ STATES = [
     *both(
         "a state without write permission",
         not_writable,
-        "the ledger in {folder}/.ragkit cannot be used: attempt to write a readonly database\n"
+        "the ledger in {folder}/.ragkit/ledger.db cannot be used: attempt to write a readonly database\n"
         "  → give yourself write permission on the state folder, or point `state` at another one",
     ),
     Case(
@@ -418,7 +418,7 @@ STATES = [
         "a full disk while the ledger is written",
         full_ledger,
         1,
-        "error: the ledger in {folder}/.ragkit cannot be used: database or disk is full\n"
+        "error: the ledger in {folder}/.ragkit/ledger.db cannot be used: database or disk is full\n"
         "  → free some disk space and run the command again; nothing that was reported done is lost",
         gained=(SOUP,),
     ),

@@ -219,11 +219,12 @@ def test_a_question_whose_scores_are_known_needs_no_torch_and_no_network(tiny: P
         import sys
         from pathlib import Path
         from llama_index.core.schema import NodeWithScore, TextNode
-        from ragkit.state.scores import SqliteScores
+        from ragkit.state.scores import ScoreCache
+        from ragkit.state.sqlite import SqliteStorage
         from ragkit.testing import build_context
         from ragkit_huggingface import CrossEncoderOptions, build_cross_encoder
         context = build_context(Path({str(tmp_path / "component")!r}))
-        context.scores = SqliteScores(Path({str(tmp_path)!r}), 1000)
+        context.scores = ScoreCache(SqliteStorage(Path({str(tmp_path)!r})), 1000)
         reranker = build_cross_encoder(CrossEncoderOptions(model={str(tiny)!r}), context)
         hits = [NodeWithScore(node=TextNode(text=text)) for text in ("one", "two", "three")]
         found = reranker.postprocess_nodes(hits, query_str="which")

@@ -8,13 +8,14 @@ import pytest
 
 from ragkit.errors import ConversationError, StateError
 from ragkit.state.conversations import COMMENT_CHARS, Conversations
+from ragkit.state.sqlite import SqliteStorage
 
 ANSWER = {"answer": "28 days. [1]", "citations": [{"uri": "leave.md", "quote": "28 days"}], "abstained": False}
 
 
 @pytest.fixture
 def kept(tmp_path):
-    conversations = Conversations(tmp_path, most=3, turns=4)
+    conversations = Conversations(SqliteStorage(tmp_path), most=3, turns=4)
     yield conversations
     conversations.close()
 
@@ -24,7 +25,7 @@ def test_a_conversation_is_there_after_a_restart(tmp_path, kept):
     kept.add("ann", started.id, "How many days\nof leave?", ANSWER)
     kept.set("ann", started.id, {"alpha": 0.3})
     kept.close()
-    again = Conversations(tmp_path)
+    again = Conversations(SqliteStorage(tmp_path))
     (found,) = again.of("ann")
     assert (found.id, found.title, found.settings) == (started.id, "How many days of leave?", {"alpha": 0.3})
     (turn,) = again.turns("ann", started.id)
@@ -93,7 +94,7 @@ def test_judgments_are_kept_changed_and_taken_back(kept):
 
 
 def test_turns_of_many_threads_get_numbers_of_their_own(tmp_path):
-    kept = Conversations(tmp_path)
+    kept = Conversations(SqliteStorage(tmp_path))
     started = kept.start("ann")
     threads = [threading.Thread(target=kept.add, args=("ann", started.id, f"q{number}", ANSWER)) for number in range(12)]
     for thread in threads:
@@ -113,4 +114,4 @@ def test_text_that_is_no_unicode_is_kept_as_far_as_it_is(kept):
 def test_a_damaged_database_is_told(tmp_path):
     (tmp_path / "conversations.db").write_bytes(b"no database at all" * 100)
     with pytest.raises(StateError, match="cannot be used"):
-        Conversations(tmp_path).of("ann")
+        Conversations(SqliteStorage(tmp_path)).of("ann")

@@ -17,6 +17,7 @@ from ragkit.state.pending import pending
 from ragkit.state.reader import Reader
 from ragkit.state.records import GenerationRecord
 from ragkit.state.schema import documents
+from ragkit.state.sqlite import SqliteStorage
 from ragkit.state.storing import Cut, replace_chunks, store_documents
 
 WANTED = Wanted("c" * 32, WantedView("vector", "memory", "server", "v" * 32), WantedView("keyword", "memory", "server", "k" * 32))
@@ -26,7 +27,7 @@ class Book:
     """One document under one chunking, rewritten at will; a chunk per line."""
 
     def __init__(self, folder: Path) -> None:
-        self.ledger = Ledger(folder)
+        self.ledger = Ledger(SqliteStorage(folder))
         self.generations = Generations(self.ledger, "test")
         self.generation = self.generations.ensure(WANTED)
 

@@ -17,12 +17,13 @@ from ragkit.state.cached_embedding import CachedEmbedding
 from ragkit.state.embeddings import EmbeddingCache
 from ragkit.state.hashing import digest, input_key
 from ragkit.state.layers import LayeredCache
+from ragkit.state.sqlite import SqliteStorage
 
 
 @settings(max_examples=25, deadline=None)
 @given(vector=arrays(np.float32, 8, elements=st.floats(width=32, allow_nan=False, allow_infinity=False)))
 def test_what_comes_back_is_what_was_kept(tmp_path_factory: pytest.TempPathFactory, vector: np.ndarray[Any, Any]) -> None:
-    cache = EmbeddingCache(tmp_path_factory.mktemp("cache"))
+    cache = EmbeddingCache(SqliteStorage(tmp_path_factory.mktemp("cache")))
     cache.put("model", {digest("text"): vector})
     assert cache.get("model", [digest("text")])[digest("text")].tobytes() == vector.astype("<f4").tobytes()
     assert cache.get("another model", [digest("text")]) == {}
@@ -53,7 +54,7 @@ def inner() -> Counting:
 
 @pytest.fixture
 def cached(tmp_path: Path, inner: Counting) -> CachedEmbedding:
-    return CachedEmbedding(lambda: inner, LayeredCache([], EmbeddingCache(tmp_path)), "m" * 32, "counting")
+    return CachedEmbedding(lambda: inner, LayeredCache([], EmbeddingCache(SqliteStorage(tmp_path))), "m" * 32, "counting")
 
 
 def test_a_text_goes_through_the_model_once(cached: CachedEmbedding, inner: Counting) -> None:
@@ -64,7 +65,7 @@ def test_a_text_goes_through_the_model_once(cached: CachedEmbedding, inner: Coun
 
 
 def test_the_model_is_not_loaded_for_what_is_known(tmp_path: Path, inner: Counting) -> None:
-    cache = LayeredCache([], EmbeddingCache(tmp_path))
+    cache = LayeredCache([], EmbeddingCache(SqliteStorage(tmp_path)))
     CachedEmbedding(lambda: inner, cache, "m" * 32, "counting").get_text_embedding("a")
 
     def load() -> BaseEmbedding:

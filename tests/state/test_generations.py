@@ -10,6 +10,7 @@ import pytest
 from ragkit.errors import LockedError
 from ragkit.state.generations import Generations, Wanted, WantedView
 from ragkit.state.ledger import Ledger
+from ragkit.state.sqlite import SqliteStorage
 
 WANTED = Wanted(
     "c" * 32, WantedView("vector", "chroma", "one", "v" * 32), WantedView("keyword", "bm25", "many_readers", "k" * 32)
@@ -18,7 +19,7 @@ WANTED = Wanted(
 
 @pytest.fixture
 def generations(tmp_path: Path) -> Generations:
-    return Generations(Ledger(tmp_path), "handbook")
+    return Generations(Ledger(SqliteStorage(tmp_path)), "handbook")
 
 
 def test_the_same_wish_is_the_same_generation(generations: Generations) -> None:
@@ -75,6 +76,6 @@ def test_a_lease_keeps_it(generations: Generations) -> None:
 
 def test_collections_are_named_for_project_view_and_state(generations: Generations, tmp_path: Path) -> None:
     names = {generations.ensure(WANTED).vector.collection, generations.ensure(WANTED).keyword.collection}
-    names.add(Generations(Ledger(tmp_path / "other"), "handbook").ensure(WANTED).vector.collection)
+    names.add(Generations(Ledger(SqliteStorage(tmp_path / "other")), "handbook").ensure(WANTED).vector.collection)
     assert len(names) == 3
     assert all(name.startswith("handbook-") and len(name) <= 63 for name in names)

@@ -19,6 +19,7 @@ from ragkit.state.embeddings import EmbeddingCache
 from ragkit.state.hashing import input_key
 from ragkit.state.layers import LayeredCache, MemoryLayer
 from ragkit.state.redis_layer import RedisLayer
+from ragkit.state.sqlite import SqliteStorage
 
 MODEL = "m" * 32
 
@@ -37,7 +38,7 @@ def keys(*numbers: int) -> list[bytes]:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Iterator[LayeredCache]:
-    made = LayeredCache([MemoryLayer(3 * 16)], EmbeddingCache(tmp_path))
+    made = LayeredCache([MemoryLayer(3 * 16)], EmbeddingCache(SqliteStorage(tmp_path)))
     yield made
     made.close()
 
@@ -65,11 +66,11 @@ def shared(server: RedisServer, told: list[str]) -> Iterator[RedisLayer]:
 
 
 def test_what_the_disk_has_is_in_memory_afterwards(tmp_path: Path) -> None:
-    first = LayeredCache([MemoryLayer(1_000)], EmbeddingCache(tmp_path))
+    first = LayeredCache([MemoryLayer(1_000)], EmbeddingCache(SqliteStorage(tmp_path)))
     first.put(MODEL, some(1, 2))
     assert first.hits == {"memory": 0, "disk": 0, "misses": 0}
     first.close()
-    second = LayeredCache([MemoryLayer(1_000)], EmbeddingCache(tmp_path))
+    second = LayeredCache([MemoryLayer(1_000)], EmbeddingCache(SqliteStorage(tmp_path)))
     assert set(second.get(MODEL, keys(1, 2, 3))) == set(keys(1, 2))
     assert second.hits == {"memory": 0, "disk": 2, "misses": 1}
     assert {key: found.tolist() for key, found in second.get(MODEL, keys(2)).items()} == {keys(2)[0]: [2.0] * 4}
@@ -127,11 +128,11 @@ def test_threads_share_it(cache: LayeredCache) -> None:
 
 def test_hits_are_counted_over_processes(tmp_path: Path) -> None:
     for _ in range(3):
-        cache = LayeredCache([], EmbeddingCache(tmp_path))
+        cache = LayeredCache([], EmbeddingCache(SqliteStorage(tmp_path)))
         cache.put(MODEL, some(1))
         cache.get(MODEL, keys(1, 2))
         cache.close()
-    told = EmbeddingCache(tmp_path).counts()
+    told = EmbeddingCache(SqliteStorage(tmp_path)).counts()
     assert told == {"disk": 3, "misses": 3}
 
 
@@ -139,7 +140,7 @@ def test_hits_are_counted_over_processes(tmp_path: Path) -> None:
 
 
 def test_orphans_go_and_living_ones_stay(tmp_path: Path) -> None:
-    cache = LayeredCache([], EmbeddingCache(tmp_path, most=10))
+    cache = LayeredCache([], EmbeddingCache(SqliteStorage(tmp_path), most=10))
     cache.put(MODEL, some(*range(40)))
     live = [keys(*range(10)), keys(*range(5, 20))]
     assert cache.prune(20, live) == 11, "of 20 orphans, 9 stay: a tenth more goes than has to"
@@ -152,7 +153,7 @@ def test_orphans_go_and_living_ones_stay(tmp_path: Path) -> None:
 def test_what_was_used_lately_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import ragkit.state.embeddings as module
 
-    cache = EmbeddingCache(tmp_path, most=5)
+    cache = EmbeddingCache(SqliteStorage(tmp_path), most=5)
     monkeypatch.setattr(module, "_today", lambda: 86_400 * 10)
     cache.put(MODEL, some(*range(8)))
     monkeypatch.setattr(module, "_today", lambda: 86_400 * 11)
@@ -163,7 +164,7 @@ def test_what_was_used_lately_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_questions_are_bounded_without_an_ingest(tmp_path: Path) -> None:
-    cache = EmbeddingCache(tmp_path, most=50)
+    cache = EmbeddingCache(SqliteStorage(tmp_path), most=50)
     cache.put(MODEL, some(*range(1_000, 1_010)))
     for number in range(300):
         cache.put(MODEL, some(number), queries=True)
@@ -174,14 +175,14 @@ def test_questions_are_bounded_without_an_ingest(tmp_path: Path) -> None:
 
 
 def test_nothing_is_kept_of_questions_where_nothing_may_be(tmp_path: Path) -> None:
-    cache = EmbeddingCache(tmp_path, most=0)
+    cache = EmbeddingCache(SqliteStorage(tmp_path), most=0)
     cache.put(MODEL, some(1), queries=True)
     assert cache.get(MODEL, keys(1)) == {}
     cache.close()
 
 
 def test_clearing_spares_the_living(tmp_path: Path) -> None:
-    cache = LayeredCache([MemoryLayer(1_000)], EmbeddingCache(tmp_path))
+    cache = LayeredCache([MemoryLayer(1_000)], EmbeddingCache(SqliteStorage(tmp_path)))
     cache.put(MODEL, some(1, 2, 3))
     cache.get(MODEL, keys(9))
     assert cache.clear([keys(2)]) == 2
@@ -194,7 +195,7 @@ def test_clearing_spares_the_living(tmp_path: Path) -> None:
 def test_a_cache_of_an_older_ragkit_is_used(tmp_path: Path) -> None:
     import sqlite3
 
-    cache = EmbeddingCache(tmp_path)
+    cache = EmbeddingCache(SqliteStorage(tmp_path))
     cache.put(MODEL, some(1))
     cache.close()
     with sqlite3.connect(tmp_path / "embeddings.db") as database:
@@ -202,7 +203,7 @@ def test_a_cache_of_an_older_ragkit_is_used(tmp_path: Path) -> None:
         database.execute("ALTER TABLE vectors DROP COLUMN used")
         database.execute("DROP TABLE counters")
     database.close()
-    cache = EmbeddingCache(tmp_path, most=0)
+    cache = EmbeddingCache(SqliteStorage(tmp_path), most=0)
     assert cache.get(MODEL, keys(1))
     assert cache.prune([keys(1)]) == 0
     cache.close()
@@ -214,10 +215,10 @@ def test_a_cache_of_an_older_ragkit_is_used(tmp_path: Path) -> None:
 def test_another_machine_finds_it_in_redis(tmp_path: Path, shared: RedisLayer, server: RedisServer) -> None:
     for place in ("here", "there"):
         (tmp_path / place).mkdir()
-    here = LayeredCache([MemoryLayer(1_000), shared], EmbeddingCache(tmp_path / "here"))
+    here = LayeredCache([MemoryLayer(1_000), shared], EmbeddingCache(SqliteStorage(tmp_path / "here")))
     here.put(MODEL, some(1, 2))
     other = RedisLayer(server.url, ttl_s=100, timeout_s=5.0, tell=lambda text: None)
-    there = LayeredCache([MemoryLayer(1_000), other], EmbeddingCache(tmp_path / "there"))
+    there = LayeredCache([MemoryLayer(1_000), other], EmbeddingCache(SqliteStorage(tmp_path / "there")))
     found = there.get(MODEL, keys(1, 2, 3))
     assert {key: item.tobytes() for key, item in found.items()} == {key: item.tobytes() for key, item in some(1, 2).items()}
     assert there.hits == {"memory": 0, "redis": 2, "disk": 0, "misses": 1}
@@ -258,7 +259,7 @@ def test_clearing_takes_ragkits_keys_alone(shared: RedisLayer, server: RedisServ
 def test_a_dead_redis_is_told_once_and_left_alone(tmp_path: Path, told: list[str]) -> None:
     with redis_server(tmp_path / "redis") as running:
         layer = RedisLayer(running.url, ttl_s=100, timeout_s=0.2, tell=told.append)
-        cache = LayeredCache([layer], EmbeddingCache(tmp_path))
+        cache = LayeredCache([layer], EmbeddingCache(SqliteStorage(tmp_path)))
         cache.put(MODEL, some(1))
         running.process.kill()
         running.process.wait()

@@ -15,38 +15,39 @@ from ragkit.errors import StateError, StateVersionError
 from ragkit.state import schema
 from ragkit.state.filesystem import refuse_network
 from ragkit.state.ledger import Ledger, next_seq
+from ragkit.state.sqlite import SqliteStorage
 
 
 def test_reopening_keeps_the_identity(tmp_path: Path) -> None:
-    first = Ledger(tmp_path)
+    first = Ledger(SqliteStorage(tmp_path))
     uuid = first.state_uuid
     first.close()
-    assert Ledger(tmp_path).state_uuid == uuid
+    assert Ledger(SqliteStorage(tmp_path)).state_uuid == uuid
 
 
 def test_it_runs_in_wal_mode_with_full_synchronisation(tmp_path: Path) -> None:
-    with Ledger(tmp_path).read() as connection:
+    with Ledger(SqliteStorage(tmp_path)).read() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
 
 
 def test_a_newer_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
+    ledger = Ledger(SqliteStorage(tmp_path))
     with ledger.write() as connection:
         connection.execute(update(schema.meta).where(schema.meta.c.key == "schema_version").values(value="999"))
     ledger.close()
     before = (tmp_path / "ledger.db").read_bytes()
     with pytest.raises(StateVersionError, match="schema version 999"):
-        Ledger(tmp_path)
+        Ledger(SqliteStorage(tmp_path))
     assert (tmp_path / "ledger.db").read_bytes() == before
 
 
 def test_an_older_ledger_is_migrated_in_one_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Ledger(tmp_path).close()
+    Ledger(SqliteStorage(tmp_path)).close()
     steps = {schema.SCHEMA_VERSION: lambda connection: connection.exec_driver_sql("CREATE TABLE newer (x)")}
     monkeypatch.setattr(schema, "MIGRATIONS", steps)
     monkeypatch.setattr(schema, "SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
-    ledger = Ledger(tmp_path)
+    ledger = Ledger(SqliteStorage(tmp_path))
     assert ledger.meta("schema_version") == str(schema.SCHEMA_VERSION)
     with ledger.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM newer").scalar() == 0
@@ -55,7 +56,7 @@ def test_an_older_ledger_is_migrated_in_one_transaction(tmp_path: Path, monkeypa
 def test_a_damaged_ledger_says_so(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_bytes(b"this is no database, although it has the name of one" * 40)
     with pytest.raises(StateError, match="not a database") as caught:
-        Ledger(tmp_path)
+        Ledger(SqliteStorage(tmp_path))
     assert "restore it from a backup" in caught.value.cure
 
 
@@ -64,7 +65,7 @@ def test_somebody_elses_database_is_refused(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE meta (key TEXT, value TEXT)")
     connection.close()
     with pytest.raises(StateError, match="was not made by ragkit"):
-        Ledger(tmp_path)
+        Ledger(SqliteStorage(tmp_path))
 
 
 AS_NOBODY = """
@@ -72,13 +73,14 @@ import os, sys, tempfile
 from pathlib import Path
 from ragkit.errors import StateError
 from ragkit.state.ledger import Ledger
-Ledger(Path(tempfile.mkdtemp())).close()  # imports what it needs while it may
+from ragkit.state.sqlite import SqliteStorage
+Ledger(SqliteStorage(Path(tempfile.mkdtemp()))).close()  # imports what it needs while it may
 os.chdir(sys.argv[1])
 if os.getuid() == 0:  # root may do everything, so become somebody who may not
     os.setgid(65534)
     os.setuid(65534)
 try:
-    Ledger(Path("."))
+    Ledger(SqliteStorage(Path(".")))
 except StateError as error:
     print(error)
 """
@@ -101,7 +103,8 @@ from sqlalchemy import insert
 from ragkit.errors import StateError
 from ragkit.state import schema
 from ragkit.state.ledger import Ledger
-ledger = Ledger(Path(sys.argv[1]))
+from ragkit.state.sqlite import SqliteStorage
+ledger = Ledger(SqliteStorage(Path(sys.argv[1])))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 try:
@@ -112,7 +115,7 @@ except StateError as error:
 """
     result = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
     assert result.stdout.startswith("refused: the ledger in"), result.stdout
-    ledger = Ledger(tmp_path)
+    ledger = Ledger(SqliteStorage(tmp_path))
     assert ledger.meta("big") is None
     with ledger.write() as connection:
         connection.execute(insert(schema.meta).values(key="after", value="works"))
@@ -127,8 +130,8 @@ class Interrupts:
 
 
 def test_an_interrupt_within_a_statement_gives_the_write_lock_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ragkit.state.ledger._BUSY_TIMEOUT_S", 0.1)
-    ledger = Ledger(tmp_path)
+    monkeypatch.setattr("ragkit.state.sqlite._BUSY_TIMEOUT_S", 0.1)
+    ledger = Ledger(SqliteStorage(tmp_path))
     rows = [("half", "done"), ("interrupted", Interrupts())]
 
     def work() -> None:
@@ -144,7 +147,7 @@ def test_an_interrupt_within_a_statement_gives_the_write_lock_back(tmp_path: Pat
 
 
 def test_a_full_disk_is_named_where_sqlite_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ledger = Ledger(tmp_path)
+    ledger = Ledger(SqliteStorage(tmp_path))
     monkeypatch.setattr("ragkit.state.filesystem._LEAST_FREE_BYTES", 1 << 62)
     with pytest.raises(StateError, match="cannot be used: the disk is full") as caught, ledger.read() as connection:
         connection.exec_driver_sql("SELECT * FROM a_table_that_is_not_there")
@@ -152,11 +155,11 @@ def test_a_full_disk_is_named_where_sqlite_does_not(tmp_path: Path, monkeypatch:
 
 
 def test_writers_take_turns_and_no_number_is_given_out_twice(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
+    ledger = Ledger(SqliteStorage(tmp_path))
     given: list[int] = []
 
     def work() -> None:
-        mine = Ledger(tmp_path)
+        mine = Ledger(SqliteStorage(tmp_path))
         for _ in range(20):
             with mine.write() as connection:
                 given.append(next_seq(connection, 3))
@@ -172,7 +175,7 @@ def test_writers_take_turns_and_no_number_is_given_out_twice(tmp_path: Path) -> 
 
 
 def test_a_failing_block_leaves_nothing(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
+    ledger = Ledger(SqliteStorage(tmp_path))
 
     def work() -> None:
         with ledger.write() as connection:
@@ -191,12 +194,12 @@ def test_a_network_file_system_is_refused(tmp_path: Path, kind: str) -> None:
     mounts.write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/export {tmp_path.resolve()}/my\\040share {kind} rw 0 0\n")
     folder = tmp_path / "my share" / "deep" / ".ragkit"
     with pytest.raises(StateError, match=rf"network file system \({kind}"):
-        refuse_network(folder, mounts)
-    refuse_network(tmp_path / "elsewhere", mounts)
+        refuse_network(folder, mounts=mounts)
+    refuse_network(tmp_path / "elsewhere", mounts=mounts)
 
 
 def test_runs_are_recorded(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
+    ledger = Ledger(SqliteStorage(tmp_path))
     ledger.finish_run(ledger.start_run("a" * 32), "done", {"embedded": 3})
     ledger.start_run("b" * 32)
     newest, oldest = ledger.runs()

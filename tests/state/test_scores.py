@@ -14,14 +14,15 @@ import pytest
 from sqlalchemy.exc import DatabaseError
 
 from ragkit.state import scores as module
-from ragkit.state.scores import SqliteScores
+from ragkit.state.scores import ScoreCache
+from ragkit.state.sqlite import SqliteStorage
 
 DAY = 86_400
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Iterator[SqliteScores]:
-    made = SqliteScores(tmp_path, 1_000)
+def cache(tmp_path: Path) -> Iterator[ScoreCache]:
+    made = ScoreCache(SqliteStorage(tmp_path), 1_000)
     yield made
     made.close()
 
@@ -33,7 +34,7 @@ def rows(folder: Path) -> int:
     return int(count)
 
 
-def test_a_score_belongs_to_a_model_a_question_and_a_text(cache: SqliteScores) -> None:
+def test_a_score_belongs_to_a_model_a_question_and_a_text(cache: ScoreCache) -> None:
     cache.put("model", "question", {"a": 0.1 + 0.2, "b": -1e300, "": 0.0, "\ud800": 2.5})
     assert cache.get("model", "question", ["b", "a", "c", "a", "", "\ud800"]) == [-1e300, 0.1 + 0.2, None, 0.1 + 0.2, 0.0, 2.5]
     assert cache.get("other", "question", ["a"]) == cache.get("model", "questiona", [""]) == [None]
@@ -44,14 +45,14 @@ def test_a_score_belongs_to_a_model_a_question_and_a_text(cache: SqliteScores) -
 
 
 def test_more_texts_than_sqlite_takes_at_once(tmp_path: Path) -> None:
-    cache = SqliteScores(tmp_path, 100_000)
+    cache = ScoreCache(SqliteStorage(tmp_path), 100_000)
     many = {f"text {number}": float(number) for number in range(40_000)}
     cache.put("model", "question", many)
     assert cache.get("model", "question", list(many)) == list(many.values())
     cache.close()
 
 
-def test_there_are_never_more_than_the_bound(cache: SqliteScores, tmp_path: Path) -> None:
+def test_there_are_never_more_than_the_bound(cache: ScoreCache, tmp_path: Path) -> None:
     for question in range(60):
         cache.put("model", f"question {question}", {f"text {number}": 0.5 for number in range(37)})
         assert rows(tmp_path) <= 1_000
@@ -61,16 +62,16 @@ def test_there_are_never_more_than_the_bound(cache: SqliteScores, tmp_path: Path
 
 
 def test_the_bound_holds_for_what_another_process_left(tmp_path: Path) -> None:
-    large = SqliteScores(tmp_path, 10_000)
+    large = ScoreCache(SqliteStorage(tmp_path), 10_000)
     large.put("model", "question", {f"text {number}": 0.5 for number in range(5_000)})
     large.close()
-    small = SqliteScores(tmp_path, 100)
+    small = ScoreCache(SqliteStorage(tmp_path), 100)
     small.put("model", "question", {"one more": 0.5})
     assert rows(tmp_path) == 90
     small.close()
 
 
-def test_what_was_not_used_for_longest_makes_room(cache: SqliteScores, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_not_used_for_longest_makes_room(cache: ScoreCache, monkeypatch: pytest.MonkeyPatch) -> None:
     for day in range(10):
         monkeypatch.setattr(module, "_today", lambda day=day: day * DAY)
         cache.put("model", f"day {day}", {f"text {number}": float(day) for number in range(100)})
@@ -84,7 +85,7 @@ def test_what_was_not_used_for_longest_makes_room(cache: SqliteScores, monkeypat
 
 
 def test_a_bound_of_zero_keeps_nothing_and_makes_no_file(tmp_path: Path) -> None:
-    cache = SqliteScores(tmp_path, 0)
+    cache = ScoreCache(SqliteStorage(tmp_path), 0)
     cache.put("model", "question", {"a": 1.0})
     assert not (tmp_path / "scores.db").exists()
     assert cache.get("model", "question", ["a"]) == [None]
@@ -92,14 +93,14 @@ def test_a_bound_of_zero_keeps_nothing_and_makes_no_file(tmp_path: Path) -> None
 
 
 def test_what_was_asked_is_counted_beyond_a_close(tmp_path: Path) -> None:
-    cache = SqliteScores(tmp_path, 1_000)
+    cache = ScoreCache(SqliteStorage(tmp_path), 1_000)
     assert cache.statistics() == {"entries": 0, "most": 1_000, "bytes": 0, "hits": 0, "misses": 0}
     for _ in range(3):
         cache.put("model", "question", {"a": 1.0, "b": 2.0})
         cache.get("model", "question", ["a", "b", "b", "c"])
         told = cache.statistics()
         cache.close()
-        cache = SqliteScores(tmp_path, 1_000)
+        cache = ScoreCache(SqliteStorage(tmp_path), 1_000)
         assert {**cache.statistics(), "bytes": told["bytes"]} == told
     assert (told["entries"], told["hits"], told["misses"]) == (2, 9, 3)
     assert told["bytes"] > 0
@@ -130,7 +131,7 @@ def other_tables(path: Path) -> None:
 @pytest.mark.parametrize("broken", [garbage, folder, other_tables])
 def test_a_database_that_cannot_be_read_knows_and_keeps_nothing(broken: object, tmp_path: Path) -> None:
     broken(tmp_path / "scores.db")  # type: ignore[operator]
-    cache = SqliteScores(tmp_path, 1_000)
+    cache = ScoreCache(SqliteStorage(tmp_path), 1_000)
     for _ in range(2):
         cache.put("model", "question", {"a": 1.0})
         assert cache.get("model", "question", ["a", "b"]) == [None, None]
@@ -139,13 +140,13 @@ def test_a_database_that_cannot_be_read_knows_and_keeps_nothing(broken: object, 
 
 
 def test_a_folder_that_is_gone_knows_and_keeps_nothing(tmp_path: Path) -> None:
-    cache = SqliteScores(tmp_path / "gone", 1_000)
+    cache = ScoreCache(SqliteStorage(tmp_path / "gone"), 1_000)
     cache.put("model", "question", {"a": 1.0})
     assert cache.get("model", "question", ["a"]) == [None]
     cache.close()
 
 
-def test_a_database_that_breaks_while_it_is_open(cache: SqliteScores, tmp_path: Path) -> None:
+def test_a_database_that_breaks_while_it_is_open(cache: ScoreCache, tmp_path: Path) -> None:
     cache.put("model", "question", {f"text {number}": 0.5 for number in range(900)})
     with (tmp_path / "scores.db").open("r+b") as file:
         file.truncate(4096)
@@ -155,13 +156,13 @@ def test_a_database_that_breaks_while_it_is_open(cache: SqliteScores, tmp_path: 
         assert cache.get("model", "question", [f"text {number}"])[0] in {None, 0.5, 1.0}
 
 
-def test_a_score_that_is_no_number_is_no_score(cache: SqliteScores) -> None:
+def test_a_score_that_is_no_number_is_no_score(cache: ScoreCache) -> None:
     cache.put("model", "question", {"a": 1.0})
     cache.put("model", "question", {"a": float("nan"), "b": float("inf"), "c": 3.0})
     assert cache.get("model", "question", ["a", "b", "c"]) == [1.0, None, 3.0]
 
 
-def test_threads_share_a_cache(cache: SqliteScores, tmp_path: Path) -> None:
+def test_threads_share_a_cache(cache: ScoreCache, tmp_path: Path) -> None:
     def work(thread: int) -> bool:
         found = []
         for turn in range(20):
@@ -179,8 +180,9 @@ def test_processes_share_a_cache(tmp_path: Path) -> None:
     script = f"""
         import sys
         from pathlib import Path
-        from ragkit.state.scores import SqliteScores
-        cache = SqliteScores(Path({str(tmp_path)!r}), 1_000)
+        from ragkit.state.scores import ScoreCache
+        from ragkit.state.sqlite import SqliteStorage
+        cache = ScoreCache(SqliteStorage(Path({str(tmp_path)!r})), 1_000)
         for turn in range(60):
             cache.put("model", sys.argv[1], {{f"{{turn}} {{number}}": float(turn) for number in range(5)}})
             assert cache.get("model", sys.argv[1], [f"{{turn}} 0"]) == [float(turn)]
@@ -190,14 +192,14 @@ def test_processes_share_a_cache(tmp_path: Path) -> None:
     running = [subprocess.Popen([*command, f"process {number}"], stderr=subprocess.PIPE) for number in range(2)]
     assert [process.communicate(timeout=60)[1] for process in running] == [b"", b""]
     assert rows(tmp_path) == 600
-    cache = SqliteScores(tmp_path, 1_000)
+    cache = ScoreCache(SqliteStorage(tmp_path), 1_000)
     assert (cache.statistics()["entries"], cache.statistics()["hits"]) == (600, 120)
     cache.close()
 
 
 def test_clearing_a_broken_cache_says_so(tmp_path: Path) -> None:
     garbage(tmp_path / "scores.db")
-    cache = SqliteScores(tmp_path, 1_000)
+    cache = ScoreCache(SqliteStorage(tmp_path), 1_000)
     with pytest.raises(DatabaseError, match="not a database"):
         cache.clear()
     cache.close()
