@@ -33,16 +33,16 @@ def apply(
     number that the ledger has then. A store that is rebuilt as a whole keeps its turn to the end.
     """
     with ledger.read() as connection:
-        total = count_pending(connection, view.record.chunking, generations.view(view.record.id).applied)
+        total = count_pending(connection, view.record.chunking, generations.applied(view.record))
     if not total:
         return 0  # nor is the store locked, which a reader of another process may have open
     done = 0
-    turn = ledger.lock("writer", "the writer's turn of this state")
+    turn = view.turn()
     with view.writing() as store:
         stepwise = bool(store.capabilities.get("incremental", True))
         while True:
             with turn.hold(timeout_s=_TURN_S):
-                applied = reached = generations.view(view.record.id).applied
+                applied = reached = generations.applied(view.record)
                 with _storing(ledger, store):
                     view.own(applied)
                 while changes := _next(ledger, view, reached, batch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ragkit.errors import RagkitError
 from ragkit.state import documents as table
+from ragkit.state.copies import Copies
 from ragkit.state.generations import Generations
 from ragkit.state.ledger import Ledger
 from ragkit.state.views import OpenStore, View
@@ -30,7 +31,6 @@ def retire(ledger: Ledger, generations: Generations, open_store: OpenStore) -> l
             lease.release()
     live = generations.live()
     if live is not None:
-        passed = generations.passed(live.chunking)
         with ledger.write("ledger.purge") as connection:
-            table.purge(connection, live.chunking, passed)
+            table.purge(connection, live.chunking, Copies(ledger).passed(connection, live.chunking))
     return stayed

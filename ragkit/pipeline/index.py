@@ -134,6 +134,7 @@ class Index:
         before, hits = (embedding.embedded, embedding.cache_hits), self.cache.hits
         with self.pool.using(target.vector, target.keyword) as views:
             for view in views:
+                view.join()
                 view.require_sound()
             clock = Clock()
             steps = {
@@ -191,7 +192,7 @@ class Index:
             names = ", ".join(source.name for source in self.config.sources)
             notes.append(f"no documents in {names} → check `path`, `include` and `exclude` of the source")
         reports = [
-            ViewReport(view.record.component, view.record.kind, self.generations.view(view.record.id).applied, view.store.count())
+            ViewReport(view.record.component, view.record.kind, self.generations.applied(view.record), view.store.count())
             for view in views
         ]
         return IngestReport(

@@ -51,6 +51,7 @@ class OpenGeneration:
         self.reader = Reader(ledger, record)
         try:
             for view in (self.vector, self.keyword):
+                view.join()
                 view.require_sound()
             self._wire(wiring)
         except BaseException:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ragkit.errors import RagkitError
-from ragkit.state.ledger import Ledger
 from ragkit.state.records import GenerationRecord, ViewRecord
-from ragkit.state.views import View
+from ragkit.state.views import Health, View
 
 
 @dataclass(frozen=True)
@@ -51,26 +50,25 @@ class Status:
         return asdict(self)
 
 
-def view_status(ledger: Ledger, generation: GenerationRecord, view: View) -> ViewStatus:
-    """A view's state; one that cannot be opened is `unavailable`, with the reason."""
+def view_status(applied: int, generation: GenerationRecord, view: View) -> ViewStatus:
+    """A view's state; one that cannot be opened is `unavailable`, with the reason. `applied` is how far it has come."""
     record: ViewRecord = view.record
     try:
         health = view.health()
-        state, count, applied, lag, detail = health.state, health.count, health.applied, health.lag, health.detail
     except RagkitError as error:
-        state, count, applied, lag, detail = "unavailable", None, record.applied, 0, error.message
+        health = Health("unavailable", applied, 0, None, 0, error.message)
     return ViewStatus(
         name=record.component,
         kind=record.kind,
         generation=generation.id,
-        state=state,
-        count=count,
-        applied=applied,
-        lag=lag,
+        state=health.state,
+        count=health.count,
+        applied=health.applied,
+        lag=health.lag,
         fingerprint=record.fingerprint,
         collection=record.collection,
         size_bytes=folder_bytes(view.folder),
-        detail=detail,
+        detail=health.detail,
     )
 
 

@@ -32,7 +32,7 @@ def _views(index: Index) -> list[ViewStatus]:
         for record in (generation.vector, generation.keyword):
             if record.id not in seen:
                 with index.pool.using(record) as (view,):
-                    seen[record.id] = view_status(index.ledger, generation, view)
+                    seen[record.id] = view_status(index.generations.applied(record), generation, view)
     return list(seen.values())
 
 

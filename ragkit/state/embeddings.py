@@ -226,10 +226,10 @@ class EmbeddingCache:
                     connection.exec_driver_sql(f"ALTER TABLE vectors ADD COLUMN {name} {kind} NOT NULL DEFAULT 0")
 
     def _broken(self, error: DBAPIError) -> StateError:
-        fault = self._storage.fault(error)
+        fault = self._storage.fault(error, spare=True)
         return StateError(
             f"the embedding cache {self._storage.where(_NAME)} cannot be used: {fault.reason}",
-            cure=f"{fault.cure}; the cache can be deleted, too: it is filled again, at the price of embedding anew",
+            cure=f"{fault.cure}, at the price of embedding anew",
         )
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
+from ragkit.state.copies import Copies
 from ragkit.state.ledger import Ledger
 from ragkit.state.locks import Lock
 from ragkit.state.records import GenerationRecord, ViewRecord
-from ragkit.state.schema import chunkings, chunks, cuts, generations, meta, views
+from ragkit.state.schema import chunkings, chunks, copies, cuts, generations, meta, views
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Generations:
     def __init__(self, ledger: Ledger, name: str) -> None:
         """`name` begins the names of collections: lower-case letters, digits and hyphens, at most 24 characters."""
         self._ledger = ledger
+        self._copies = Copies(ledger)
         self._name = name
 
     def live(self) -> GenerationRecord | None:
@@ -110,6 +112,7 @@ class Generations:
         unused = [view.id for view in self.unused_views(generation)]
         with self._ledger.write("generation.forget") as connection:
             connection.execute(delete(generations).where(generations.c.id == generation.id))
+            connection.execute(delete(copies).where(copies.c.view.in_(unused)))
             connection.execute(delete(views).where(views.c.id.in_(unused)))
             shared = select(func.count()).where(generations.c.chunking == generation.chunking)
             if not connection.execute(shared).scalar_one():
@@ -117,21 +120,20 @@ class Generations:
                 connection.execute(delete(cuts).where(cuts.c.chunking == generation.chunking))
                 connection.execute(delete(chunkings).where(chunkings.c.id == generation.chunking))
 
+    def applied(self, view: ViewRecord) -> int:
+        """How far a view has come here."""
+        with self._ledger.read() as connection:
+            return self._copies.applied(connection, view)
+
     def set_applied(self, view: ViewRecord, applied: int) -> None:
-        """Record how far a view has come; what it stands for must be durable in the store by now."""
+        """Record how far a view has come here; what it stands for must be durable in the store by now."""
         with self._ledger.write("view.applied") as connection:
-            connection.execute(update(views).where(views.c.id == view.id).values(applied=applied))
+            self._copies.move(connection, view, applied)
 
-    def view(self, view_id: int) -> ViewRecord:
-        """A view as it is recorded now."""
+    def collections(self) -> set[str]:
+        """The names of the collections of all views that there are."""
         with self._ledger.read() as connection:
-            return _view(connection.execute(select(views).where(views.c.id == view_id)).mappings().one())
-
-    def passed(self, chunking: int) -> int:
-        """The sequence number that every view of a chunking has passed."""
-        with self._ledger.read() as connection:
-            query = select(func.min(views.c.applied)).where(views.c.chunking == chunking)
-            return int(connection.execute(query).scalar() or 0)
+            return set(connection.execute(select(views.c.collection)).scalars())
 
     def _ensure_view(self, connection: Connection, chunking: int, wanted: WantedView) -> int:
         same = (views.c.chunking == chunking) & (views.c.kind == wanted.kind) & (views.c.fingerprint == wanted.fingerprint)
@@ -140,11 +142,12 @@ class Generations:
             return int(found)
         values = {
             "kind": wanted.kind, "chunking": chunking, "component": wanted.component, "processes": wanted.processes,
-            "collection": "", "fingerprint": wanted.fingerprint, "applied": 0,
+            "collection": "", "fingerprint": wanted.fingerprint,
         }  # fmt: skip
         number = int(connection.execute(insert(views).values(values).returning(views.c.id)).scalar_one())
         name = f"{self._name}-{wanted.kind}-{number}-{self._ledger.state_uuid[:8]}"
-        connection.execute(update(views).where(views.c.id == number).values(collection=name))
+        row = connection.execute(update(views).where(views.c.id == number).values(collection=name).returning(*views.c)).one()
+        self._copies.begin(connection, _view(row._mapping))
         return number
 
     def _get(self, connection: Connection, number: int) -> GenerationRecord:
@@ -164,5 +167,5 @@ def _live(connection: Connection) -> int:
 
 
 def _view(row: RowMapping) -> ViewRecord:
-    names = ("id", "kind", "component", "processes", "collection", "fingerprint", "chunking", "applied")
+    names = ("id", "kind", "component", "processes", "collection", "fingerprint", "chunking")
     return ViewRecord(**{name: row[name] for name in names})

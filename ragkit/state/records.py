@@ -56,7 +56,7 @@ class ParentRecord:
 
 @dataclass(frozen=True)
 class ViewRecord:
-    """A view as the ledger knows it: `kind` is `vector` or `keyword`, `applied` the sequence number it has reached.
+    """A view as the ledger knows it: `kind` is `vector` or `keyword`.
 
     `processes` says who may open the store: `one`, `many_readers` or `server`.
     """
@@ -68,7 +68,6 @@ class ViewRecord:
     collection: str
     fingerprint: str
     chunking: int
-    applied: int
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from ragkit.errors import StateError, StateVersionError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 TABLES = MetaData()
 
@@ -102,8 +102,22 @@ views = Table(
     Column("processes", String(16), nullable=False),
     Column("collection", Text, nullable=False),
     Column("fingerprint", String(32), nullable=False),
-    Column("applied", Integer, nullable=False),
 )
+
+copies = Table(
+    "copies",
+    TABLES,
+    Column("view", Integer, ForeignKey("views.id"), primary_key=True),
+    Column("place", String(36), primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("applied", Integer, nullable=False),
+    Column("seen", Float, nullable=False),
+)
+"""How far each copy of a view has come: the sequence number `applied`.
+
+A store that is a server has one copy, at the place `''`; an embedded one has a copy on every machine that shares the ledger.
+`host` names the machine to people, `seen` is when it was last heard of, in seconds since the epoch.
+"""
 
 generations = Table(
     "generations",
@@ -126,7 +140,15 @@ runs = Table(
 )
 """Every ingest: `status` is `running`, `done`, `part` or `failed`; times are seconds since the epoch."""
 
-MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {}
+
+def _copies_apart(connection: Connection) -> None:
+    """Version 2 keeps how far a view has come beside it, for each machine, in place of one number."""
+    copies.create(connection)
+    connection.exec_driver_sql("INSERT INTO copies (view, place, host, applied, seen) SELECT id, '', '', applied, 0 FROM views")
+    connection.exec_driver_sql("ALTER TABLE views DROP COLUMN applied")
+
+
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {1: _copies_apart}
 """From a version to the next one; each runs inside the opening transaction."""
 
 

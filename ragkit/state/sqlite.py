@@ -48,10 +48,10 @@ class SqliteStorage:
         """See `Storage`."""
         return str(self._path(name))
 
-    def fault(self, error: DBAPIError) -> Fault:
+    def fault(self, error: DBAPIError, *, spare: bool = False) -> Fault:
         """See `Storage`."""
         reason = "the disk is full" if is_full(self.folder) else str(error.orig)
-        return Fault(reason, _cure(reason))
+        return Fault(reason, "free disk space, or delete the file: it is filled again" if spare else _cure(reason))
 
     def size_bytes(self, name: str, tables: MetaData) -> int:
         """See `Storage`."""

@@ -14,10 +14,10 @@ from ragkit.state.locks import Lock
 
 @dataclass(frozen=True)
 class Fault:
-    """What a database's error means. Without a `cure` it depends on what was being done."""
+    """What a database's error means, and what to do about it."""
 
     reason: str
-    cure: str = ""
+    cure: str
 
 
 class Storage(Protocol):
@@ -48,8 +48,8 @@ class Storage(Protocol):
     def where(self, name: str) -> str:
         """Where it is, for messages; without a password."""
 
-    def fault(self, error: DBAPIError) -> Fault:
-        """What an error of one of the engines means."""
+    def fault(self, error: DBAPIError, *, spare: bool = False) -> Fault:
+        """What an error of one of the engines means; `spare` says that its database can be filled again."""
 
     def size_bytes(self, name: str, tables: MetaData) -> int:
         """What a database weighs, which has these tables."""

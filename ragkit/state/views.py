@@ -19,10 +19,11 @@ from sqlalchemy import func, select
 
 from ragkit.errors import ComponentError, DriftedError, OwnershipError
 from ragkit.state.boundaries import boundary
+from ragkit.state.copies import Copies
 from ragkit.state.ledger import Ledger
 from ragkit.state.locks import Lock
 from ragkit.state.records import ViewRecord
-from ragkit.state.schema import chunks, meta, views
+from ragkit.state.schema import chunks, meta
 from ragkit.state.stores import StoreAdapter
 
 OpenStore = Callable[[ViewRecord], StoreAdapter]
@@ -56,12 +57,15 @@ class View:
         self.record = record
         self.folder = ledger.folder / "views" / record.collection
         self._ledger = ledger
+        self._copies = Copies(ledger)
         self._open_store = open_store
         self._store: StoreAdapter | None = None
         self._opening = threading.RLock()
         self._lock: Lock | None = None
         if record.processes == "one":
-            self._lock = ledger.lock(record.collection, f"the {record.component} store of this state, which takes one process,")
+            self._lock = ledger.local_lock(
+                record.collection, f"the {record.component} store of this state, which takes one process,"
+            )
 
     @property
     def store(self) -> StoreAdapter:
@@ -98,6 +102,26 @@ class View:
             yield store
         finally:
             self._lock.acquire(shared=True, timeout_s=_WAIT_S)
+
+    def turn(self) -> Lock:
+        """The lock under which one writer at a time brings this view up to date, from whichever machine it can be reached."""
+        lock = self._ledger.local_lock if self._copies.is_own(self.record) else self._ledger.lock
+        return lock("writer", "the writer's turn of this state")
+
+    def join(self) -> None:
+        """Make sure that the ledger knows the copy that is used here.
+
+        Where it does not, what lies there belongs to a copy that was given up, and goes.
+        Raises `LockedError` while another process has that open.
+        """
+        if not self._copies.join(self.record) or not self._copies.is_own(self.record):
+            return
+        with self._opening:
+            self.close()
+            if self._lock is not None:
+                self._lock.acquire(timeout_s=_WAIT_S)
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.close()
 
     def close(self) -> None:
         """Close the store and let other processes in."""
@@ -192,7 +216,7 @@ class View:
         """Applied number, newest number, changes beyond the applied one, live chunks."""
         mine = chunks.c.chunking == self.record.chunking
         with self._ledger.read() as connection:
-            applied = connection.execute(select(views.c.applied).where(views.c.id == self.record.id)).scalar() or 0
+            applied = self._copies.applied(connection, self.record)
             newest = int(connection.execute(select(meta.c.value).where(meta.c.key == "seq")).scalar() or 0)
             lag = connection.execute(select(func.count()).select_from(chunks).where(mine, chunks.c.seq > applied)).scalar_one()
             live = connection.execute(select(func.count()).select_from(chunks).where(mine, ~chunks.c.deleted)).scalar_one()

@@ -61,7 +61,7 @@ def test_forgetting_keeps_what_is_shared(generations: Generations) -> None:
     generations.forget(first)
     (left,) = generations.all()
     assert left.id == second.id
-    assert generations.view(second.keyword.id).component == "bm25"
+    assert [kept.keyword.component for kept in generations.all()] == ["bm25"]
 
 
 def test_a_lease_keeps_it(generations: Generations) -> None:
@@ -79,3 +79,22 @@ def test_collections_are_named_for_project_view_and_state(generations: Generatio
     names.add(Generations(Ledger(SqliteStorage(tmp_path / "other")), "handbook").ensure(WANTED).vector.collection)
     assert len(names) == 3
     assert all(name.startswith("handbook-") and len(name) <= 63 for name in names)
+
+
+def test_an_older_ledger_keeps_how_far_its_views_have_come(tmp_path: Path) -> None:
+    ledger = Ledger(SqliteStorage(tmp_path))
+    generation = Generations(ledger, "handbook").ensure(WANTED)
+    with ledger.write() as connection:
+        for statement in (
+            "ALTER TABLE views ADD COLUMN applied INTEGER NOT NULL DEFAULT 0",
+            f"UPDATE views SET applied = 7 WHERE id = {generation.keyword.id}",
+            "DROP TABLE copies",
+            "UPDATE meta SET value = '1' WHERE key = 'schema_version'",
+        ):
+            connection.exec_driver_sql(statement)
+    ledger.close()
+    newer = Generations(Ledger(SqliteStorage(tmp_path)), "handbook")
+    assert newer.ensure(WANTED) == generation
+    assert (newer.applied(generation.vector), newer.applied(generation.keyword)) == (0, 7)
+    newer.set_applied(generation.keyword, 9)
+    assert newer.applied(generation.keyword) == 9
