@@ -23,8 +23,14 @@ def render(config: Config) -> dict[str, Any]:
 
     Written as YAML and loaded again it gives the same configuration, but for secrets, which are masked.
     """
-    data = {key: _plain(getattr(config, key)) for key in Settings.model_fields}
-    return data | {"state": re.sub(r"(?<=://)([^/@:]*):[^/@]*@", rf"\1:{MASK}@", data["state"])}
+    return {key: _plain(getattr(config, key)) for key in Settings.model_fields} | {"state": _plain(shown_state(config))}
+
+
+def shown_state(config: Config) -> str:
+    """Where the state is, without a password."""
+    if "://" not in config.state:
+        return config.state
+    return re.sub(r"(?<=[?&])(\w*password)=[^&]*", rf"\1={MASK}", re.sub(r"(?<=://)([^/@:]*):.*@", rf"\1:{MASK}@", config.state))
 
 
 def to_yaml(data: Mapping[str, Any]) -> str:

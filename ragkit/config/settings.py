@@ -25,13 +25,30 @@ from ragkit.errors import FilterError
 from ragkit.filters import Filter, parse
 from ragkit.host import Host
 
+_DATABASE = re.compile(r"postgres(ql)?(\+psycopg)?://")
+
 
 def _state(value: Any, info: ValidationInfo) -> Any:
     """A folder becomes absolute; an address stays as it is."""
-    if not isinstance(value, str) or re.match(r"postgresql(\+\w+)?://", value):
+    if not isinstance(value, str) or _DATABASE.match(value):
         return value
     if "://" in value:
         raise ValueError("must be a folder, or postgresql://user@host/database")
+    return _folder(value, info)
+
+
+def _local(value: Any, info: ValidationInfo) -> Any:
+    """Where the state is a database, the folder for what stays here; else the state has it all."""
+    if not _DATABASE.match(str(info.data.get("state", "://"))):
+        if value is not None and "state" in info.data:
+            raise ValueError("is for a state in postgresql://…; a folder as `state` has everything in it")
+        return value
+    return _folder(".ragkit" if value is None else value, info)
+
+
+def _folder(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, str):
+        return value
     if not value.strip():
         raise ValueError("must name a folder")
     folder = getattr(value, "folder", None) or (info.context or {}).get("folder") or Path()
@@ -95,8 +112,13 @@ class Settings(BaseModel):
     name: str = _key("", "What this index is called; the folder's name where it is left out.", min_length=1, max_length=200)
     state: Annotated[str, BeforeValidator(_state)] = _key(
         ".ragkit",
-        "Where the ledger and the indexes are kept: a folder on a local disk. (postgresql://… is reserved, and refused so far.)",
+        "Where the ledger and the indexes are kept: a folder on a local disk, or postgresql://user@host/database for several "
+        "machines.",
         repr=False,
+    )
+    local: Annotated[str | None, BeforeValidator(_local)] = _key(
+        None,
+        "Where `state` is a database: the folder for what stays on this machine, such as embedded stores (default: .ragkit).",
     )
     sources: tuple[components.SourceSpec, ...] = _key(..., "Where the documents come from.", min_length=1)
     clean: tuple[components.CleanerSpec, ...] = _key(("whitespace",), "What is done to each document's text, in order.")
@@ -122,7 +144,7 @@ class Settings(BaseModel):
 class Config(Settings):
     """A validated configuration. `state` is an absolute folder or postgresql://…; `file` is where it was read from.
 
-    `host` knows the components that it was validated against.
+    `local` is absolute where the state is a database, else None. `host` knows the components that it was validated against.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, arbitrary_types_allowed=True)

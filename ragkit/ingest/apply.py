@@ -32,6 +32,7 @@ def apply(
     Writers take turns: another process may apply a batch of its own in between, so every turn starts from the
     number that the ledger has then. A store that is rebuilt as a whole keeps its turn to the end.
     """
+    view.join()
     with ledger.read() as connection:
         total = count_pending(connection, view.record.chunking, generations.applied(view.record))
     if not total:
@@ -61,6 +62,7 @@ def apply(
                     store.flush()
                     boundary("store.flush.done")
                     view.mark(reached)
+                turn.confirm()
                 generations.set_applied(view.record, reached)
 
 

@@ -61,6 +61,7 @@ def repair(
 
     Returns how many chunks were written or removed. Raises `OwnershipError` for a collection that is not ours.
     """
+    view.join()
     if view.marker() is not None or view.store.count():
         view.own(applied=1)
     generations.set_applied(view.record, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 from ragkit.errors import RagkitError
 from ragkit.state import documents as table
 from ragkit.state.copies import Copies
@@ -29,8 +31,19 @@ def retire(ledger: Ledger, generations: Generations, open_store: OpenStore) -> l
             stayed.append(f"generation {generation.id} stays for now: {error.message}")
         finally:
             lease.release()
+    if ledger.place:
+        _sweep(ledger, generations)
     live = generations.live()
     if live is not None:
         with ledger.write("ledger.purge") as connection:
             table.purge(connection, live.chunking, Copies(ledger).passed(connection, live.chunking))
     return stayed
+
+
+def _sweep(ledger: Ledger, generations: Generations) -> None:
+    """Remove this machine's copies of views that another machine has retired."""
+    found = list((ledger.folder / "views").glob(f"*-{ledger.state_uuid[:8]}"))
+    known = generations.collections()  # asked for afterwards, since a view is recorded before its folder is made
+    for folder in found:
+        if folder.name not in known:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -70,12 +70,16 @@ class Pipeline:
                 self._made = Index(self.config)
             return self._made
 
+    def _require_index(self) -> None:
+        """Raise `MismatchError` where there is no state, which a question must not make. A database that is open is not asked."""
+        if (self._made is None or self.config.local is None) and not index_exists(self.config):
+            raise nothing_ingested(self.config)
+
     @contextmanager
     def _asked(self, question: str) -> Iterator[OpenGeneration]:
         """The open index for a question, which is checked first. A question makes no state where there is none."""
         check_question(question)
-        if not index_exists(self.config):
-            raise nothing_ingested(self.config)
+        self._require_index()
         with self._index.reading() as opened:
             yield opened
 
@@ -165,8 +169,7 @@ class Pipeline:
     @property
     def query_settings(self) -> frozenset[str]:
         """What a question may override of the configured retriever and rerankers, such as `alpha`."""
-        if not index_exists(self.config):
-            raise nothing_ingested(self.config)
+        self._require_index()
         with self._index.reading() as opened:
             return opened.searcher.settings
 
@@ -231,7 +234,7 @@ class Pipeline:
 
     def changes(self, only: Sequence[str] = ()) -> Iterator[None]:
         """Comes whenever something changes in the files of the sources (with `only`, of those), until Ctrl-C."""
-        return changes(watched(self.config, only), self.config.state)
+        return changes(watched(self.config, only), self.config.local or self.config.state)
 
     def runs(self, limit: int = 20) -> list[dict[str, Any]]:
         """The last ingests, newest first: `id`, `started` and `finished` (seconds since the epoch), `status`, `report`."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ragkit.config import Config, render
+from ragkit.config import Config, render, shown_state
 from ragkit.errors import ConfigError, MismatchError, Problem, StateError
 from ragkit.host.words import nearest
 from ragkit.ingest.apply import apply
@@ -20,6 +20,7 @@ from ragkit.ingest.preparing import Preparer
 from ragkit.ingest.report import Clock, IngestReport, Progress, Tally, ViewReport, most_frequent, percentiles
 from ragkit.ingest.retire import retire
 from ragkit.pipeline.caches import bound, open_cache
+from ragkit.pipeline.following import Follower
 from ragkit.pipeline.opened import OpenGeneration
 from ragkit.pipeline.pool import ViewPool
 from ragkit.pipeline.wiring import UPLOADS, Wiring, collection_prefix
@@ -29,19 +30,30 @@ from ragkit.state.generations import Generations
 from ragkit.state.hashing import fingerprint
 from ragkit.state.ledger import Ledger
 from ragkit.state.records import GenerationRecord
+from ragkit.state.schema import TABLES
 from ragkit.state.scores import ScoreCache
 from ragkit.state.sqlite import SqliteStorage
+from ragkit.state.storage import Storage
 from ragkit.state.views import View
+
+
+def storage_of(config: Config) -> Storage:
+    """Where the state of a configuration is kept; nothing is opened yet."""
+    if config.local is None:
+        return SqliteStorage(Path(config.state))
+    from ragkit.state.postgres import PostgresStorage
+
+    return PostgresStorage(config.state, Path(config.local))
 
 
 def index_exists(config: Config) -> bool:
     """Whether there is a state to open."""
-    return "://" in config.state or (Path(config.state) / "ledger.db").exists()
+    return storage_of(config).has("ledger", TABLES)
 
 
 def nothing_ingested(config: Config) -> MismatchError:
     """The error for a question before the first ingest."""
-    return MismatchError(f"nothing has been ingested yet into {config.state}", cure=f"run `{_command(config)}`")
+    return MismatchError(f"nothing has been ingested yet into {shown_state(config)}", cure=f"run `{_command(config)}`")
 
 
 def _command(config: Config) -> str:
@@ -52,13 +64,8 @@ class Index:
     """The state of one configuration in this process. Threads may share it."""
 
     def __init__(self, config: Config) -> None:
-        if "://" in config.state:
-            raise StateError(
-                "`state: postgresql://…` is not supported by this version",
-                cure="set `state` to a folder",
-            )
         self.config = config
-        storage = SqliteStorage(Path(config.state))
+        storage = storage_of(config)
         self.ledger = Ledger(storage)
         self.cache = open_cache(config.cache, storage)
         self.generations = Generations(self.ledger, collection_prefix(config.name))
@@ -67,10 +74,15 @@ class Index:
         self.wiring = Wiring(config, self.ledger, self.cache, self.scores)
         self.pool = ViewPool(self.ledger, self.wiring.open_store)
         self._opened: OpenGeneration | None = None
+        self._follower: Follower | None = None
         self._lock = threading.RLock()
 
     def close(self) -> None:
         """Close everything that is open."""
+        with self._lock:
+            follower, self._follower = self._follower, None
+        if follower is not None:
+            follower.close()
         with self._lock:
             if self._opened is not None:
                 self._opened.retire()
@@ -84,16 +96,39 @@ class Index:
     def reading(self) -> Iterator[OpenGeneration]:
         """The live generation, pinned for one query. Raises `MismatchError` where it is not the one configured."""
         with self._lock:
-            number = self.generations.live_number()
-            if self._opened is None or self._opened.record.id != number:
+            live = self._switched()
+            if live is not None and (self._opened is None or self._follower is None):
                 self._let_go()
-                self._opened = OpenGeneration(self.ledger, self.generations, self.live(), self.wiring, self.pool)
+                self._opened = self._open(live)
+                if self._opened.has_copies and self._follower is None:
+                    self._follower = Follower(self._follow)
+            assert self._opened is not None
             pin = self._opened.pinned()
             opened = pin.__enter__()
         try:
             yield opened
         finally:
             pin.__exit__(None, None, None)
+
+    def _switched(self) -> GenerationRecord | None:
+        """The live generation where it is not the one that is open, else None. Raises `MismatchError`."""
+        number, opened = self.generations.live_number(), self._opened
+        return self.live() if opened is None or opened.record.id != number else None
+
+    def _open(self, generation: GenerationRecord) -> OpenGeneration:
+        return OpenGeneration(self.ledger, self.generations, generation, self.wiring, self.pool)
+
+    def _follow(self) -> bool:
+        """Bring what this machine has of the live generation up to date; the one before answers until it is ready."""
+        live = self._switched()
+        if live is None:
+            with self.reading() as opened:
+                return opened.catch_up()
+        fresh = self._open(live)
+        with self._lock:
+            self._let_go()
+            self._opened = fresh
+        return True
 
     def live(self) -> GenerationRecord:
         """The live generation, if it is the configured one."""
@@ -134,7 +169,6 @@ class Index:
         before, hits = (embedding.embedded, embedding.cache_hits), self.cache.hits
         with self.pool.using(target.vector, target.keyword) as views:
             for view in views:
-                view.join()
                 view.require_sound()
             clock = Clock()
             steps = {

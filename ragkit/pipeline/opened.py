@@ -6,10 +6,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ragkit.components import Kind, Leg, WeighsTerms
 from ragkit.filters import as_llama
+from ragkit.ingest.apply import apply
+from ragkit.ingest.report import silent
 from ragkit.pipeline.context import Offered, StoreTerms
 from ragkit.pipeline.pool import ViewPool
 from ragkit.pipeline.wiring import Wiring
@@ -50,13 +53,27 @@ class OpenGeneration:
         self.keyword = pool.take(record.keyword)
         self.reader = Reader(ledger, record)
         try:
+            self._steps = [
+                partial(apply, ledger, generations, view, model, silent)
+                for view, model in ((self.vector, wiring.embedding), (self.keyword, None))
+                if view.is_own
+            ]
+            self.catch_up()
             for view in (self.vector, self.keyword):
-                view.join()
                 view.require_sound()
             self._wire(wiring)
         except BaseException:
             self._close()
             raise
+
+    @property
+    def has_copies(self) -> bool:
+        """Whether this machine has copies of its own, which it has to bring up to date itself."""
+        return bool(self._steps)
+
+    def catch_up(self) -> bool:
+        """Bring this machine's copies up to date; whether there was anything to do."""
+        return sum(step() for step in self._steps) > 0
 
     def _wire(self, wiring: Wiring) -> None:
         config = wiring.config

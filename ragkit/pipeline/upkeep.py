@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from ragkit.config import shown_state
 from ragkit.ingest.repair import Verification, repair, verify
 from ragkit.ingest.report import Progress
 from ragkit.ingest.retire import retire
@@ -18,7 +19,8 @@ def status(index: Index) -> Status:
     detail = f"the configuration differs in {', '.join(differs)}; run `ragkit ingest`" if differs else ""
     runs = index.ledger.runs(limit=1)
     return Status(
-        name=index.config.name, state=index.config.state, generation=live.id if live else 0, matches=bool(live) and not differs,
+        name=index.config.name, state=shown_state(index.config), generation=live.id if live else 0,
+        matches=bool(live) and not differs,
         detail=detail if live else "nothing has been ingested yet; run `ragkit ingest`",
         **index.ledger.counts(live.chunking if live else 0), views=tuple(_views(index)),
         cache={**index.cache.statistics(), "scores": index.scores.statistics()}, last_run=runs[0] if runs else None,

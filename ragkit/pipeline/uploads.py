@@ -89,6 +89,12 @@ class Uploads:
                 f"{uri} belongs to the source {source!r}", uri=uri, cure="take it out of that source and run `ragkit ingest`"
             )
         uploads = self._source()
+        if self._index.ledger.place and not self._keeper(uploads).has(uri):
+            raise ForeignDocumentError(
+                f"{uri} was uploaded on another machine, which would ingest it again",
+                uri=uri,
+                cure="take it back there; where that machine is gone, upload a file of this name here, and take that back",
+            )
         self._keeper(uploads).mark_gone(uri)
         with self._index.ledger.write() as connection:
             table.remove(connection, [uuid.UUID(identity)])

@@ -29,17 +29,16 @@ from sqlalchemy import (
     Row,
     String,
     Table,
-    Text,
     delete,
     func,
     insert,
     select,
     update,
 )
-from sqlalchemy.exc import DBAPIError
 
 from ragkit.errors import ConversationError, StateError
-from ragkit.state.storage import Storage
+from ragkit.state.columns import TEXT
+from ragkit.state.storage import BROKEN, Storage
 
 TITLE_CHARS = 80
 COMMENT_CHARS = 4_000
@@ -50,11 +49,11 @@ _conversations = Table(
     "conversations",
     _TABLES,
     Column("id", String(32), primary_key=True),
-    Column("owner", Text, nullable=False),
-    Column("title", Text, nullable=False),
+    Column("owner", TEXT, nullable=False),
+    Column("title", TEXT, nullable=False),
     Column("created", Float, nullable=False),
     Column("updated", Float, nullable=False),
-    Column("settings", Text, nullable=False),
+    Column("settings", TEXT, nullable=False),
     Index("conversations_owner", "owner", "updated"),
 )
 
@@ -64,10 +63,10 @@ _turns = Table(
     Column("conversation", String(32), ForeignKey("conversations.id"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("asked", Float, nullable=False),
-    Column("question", Text, nullable=False),
+    Column("question", TEXT, nullable=False),
     Column("answer", LargeBinary, nullable=False),
     Column("verdict", Integer),
-    Column("comment", Text, nullable=False),
+    Column("comment", TEXT, nullable=False),
     Column("rated", Float),
     Index("turns_rated", "rated"),
 )
@@ -206,7 +205,7 @@ class Conversations:
 
     def rated(self) -> Iterator[Turn]:
         """Every turn of every owner that somebody has judged, in the order of the judgments."""
-        if self._storage.has(_NAME):
+        if self._storage.has(_NAME, _TABLES):
             with self._reading() as connection:
                 yield from map(
                     _turn, connection.execute(select(_turns).where(_turns.c.rated.is_not(None)).order_by(_turns.c.rated))
@@ -237,7 +236,7 @@ class Conversations:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except DBAPIError as error:
+        except BROKEN as error:
             fault = self._storage.fault(error)
             raise StateError(
                 f"the conversations in {self._storage.where(_NAME)} cannot be used: {fault.reason}", cure=fault.cure

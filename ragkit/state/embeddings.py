@@ -16,7 +16,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
-    Integer,
     LargeBinary,
     MetaData,
     String,
@@ -30,12 +29,13 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from ragkit.errors import StateError
 from ragkit.state.among import among, joined
 from ragkit.state.boundaries import boundary
-from ragkit.state.storage import Storage
+from ragkit.state.columns import LONG, upsert
+from ragkit.state.storage import BROKEN, Storage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,22 +47,22 @@ _SLACK = 0.1
 """So much more than the bound goes when it is reached, so that not every write has to make room."""
 
 _models = Table(
-    "models", _TABLES, Column("id", Integer, primary_key=True), Column("fingerprint", String(64), nullable=False, unique=True)
+    "models", _TABLES, Column("id", LONG, primary_key=True), Column("fingerprint", String(64), nullable=False, unique=True)
 )
 _vectors = Table(
     "vectors",
     _TABLES,
-    Column("id", Integer, primary_key=True),
-    Column("model", Integer, nullable=False),
+    Column("id", LONG, primary_key=True),
+    Column("model", LONG, nullable=False),
     Column("input", LargeBinary(16), nullable=False),
     Column("vector", LargeBinary, nullable=False),
     Column("query", Boolean, nullable=False, server_default="0"),
-    Column("used", Integer, nullable=False, server_default="0"),
+    Column("used", LONG, nullable=False, server_default="0"),
     UniqueConstraint("model", "input"),
 )
 """`query` tells questions from chunks; `used` is the day of the last use, in seconds since the epoch."""
 
-_counters = Table("counters", _TABLES, Column("name", String(32), primary_key=True), Column("value", Integer, nullable=False))
+_counters = Table("counters", _TABLES, Column("name", String(32), primary_key=True), Column("value", LONG, nullable=False))
 _live = Table("live", MetaData(), Column("input", LargeBinary(16), primary_key=True), prefixes=["TEMPORARY"])
 
 _MODEL = select(_models.c.id).where(_models.c.fingerprint == bindparam("fingerprint"))
@@ -89,7 +89,7 @@ class EmbeddingCache:
         try:
             _TABLES.create_all(self._engine.execution_options(ragkit_write=True))
             self._add_columns()
-        except DBAPIError as error:
+        except BROKEN as error:
             raise self._broken(error) from error
 
     def close(self) -> None:
@@ -103,11 +103,11 @@ class EmbeddingCache:
         try:
             with self._engine.connect() as connection:
                 rows = connection.execute(_KNOWN, asked).all()
-        except DBAPIError as error:
+        except BROKEN as error:
             raise self._broken(error) from error
         stale = [key for key, _, used in rows if used < today]
         if stale:
-            with suppress(DBAPIError), self._writing() as connection, connection.begin():  # of use to a later day alone
+            with suppress(*BROKEN), self._writing() as connection, connection.begin():  # of use to a later day alone
                 connection.execute(_USED, {"fingerprint": model, "keys": joined(stale), "today": today})
         return {key: np.frombuffer(vector, dtype="<f4") for key, vector, _ in rows}
 
@@ -116,7 +116,7 @@ class EmbeddingCache:
         try:
             with self._engine.connect() as connection:
                 held = set(connection.execute(_HELD, {"fingerprint": model, "keys": joined(inputs)}).scalars())
-        except DBAPIError as error:
+        except BROKEN as error:
             raise self._broken(error) from error
         return [key for key in inputs if key not in held]
 
@@ -135,11 +135,11 @@ class EmbeddingCache:
                     {"model": number, "input": key, "vector": vector.astype("<f4").tobytes(), "query": queries, "used": today}
                     for key, vector in vectors.items()
                 ]
-                connection.execute(insert(_vectors).prefix_with("OR IGNORE", dialect="sqlite"), rows)
+                connection.execute(upsert(connection, _vectors).on_conflict_do_nothing(), rows)
                 if queries:
                     self._bound_queries(connection, len(rows))
                 boundary("cache.write")
-        except DBAPIError as error:
+        except BROKEN as error:
             raise self._broken(error) from error
 
     def prune(self, live: Iterable[Sequence[bytes]], most: int | None = None) -> int:
@@ -153,7 +153,7 @@ class EmbeddingCache:
                 _live.create(connection, checkfirst=False)
                 for batch in live:
                     rows = [{"input": key} for key in batch]
-                    connection.execute(insert(_live).prefix_with("OR IGNORE", dialect="sqlite"), rows)
+                    connection.execute(upsert(connection, _live).on_conflict_do_nothing(), rows)
                 others = _vectors.c.input.not_in(select(_live.c.input))
                 held = int(connection.execute(select(func.count()).select_from(_vectors).where(others)).scalar_one())
                 gone = 0
@@ -163,7 +163,7 @@ class EmbeddingCache:
                     gone = connection.execute(delete(_vectors).where(_vectors.c.id.in_(oldest))).rowcount
                 _live.drop(connection)
                 return gone
-        except DBAPIError as error:
+        except BROKEN as error:
             raise self._broken(error) from error
 
     def holds_more(self, live: int) -> bool:
@@ -175,13 +175,13 @@ class EmbeddingCache:
         try:
             with self._engine.connect() as connection:
                 entries = connection.execute(select(func.count()).select_from(_vectors)).scalar_one()
-        except DBAPIError as error:
+        except BROKEN as error:
             raise self._broken(error) from error
         return {"entries": int(entries), "bytes": self._storage.size_bytes(_NAME, _TABLES)}
 
     def counts(self) -> dict[str, int]:
         """What `count` has added up, by name."""
-        with suppress(DBAPIError), self._engine.connect() as connection:
+        with suppress(*BROKEN), self._engine.connect() as connection:
             return {row.name: row.value for row in connection.execute(select(_counters))}
         return {}
 
@@ -189,16 +189,16 @@ class EmbeddingCache:
         """Add numbers to counters; one that cannot be written is lost."""
         rows = [{"name": name, "value": value} for name, value in values.items() if value]
         if rows:
-            from sqlalchemy.dialects.sqlite import insert as upsert
-
-            statement = upsert(_counters)
-            added = statement.on_conflict_do_update(["name"], set_={"value": _counters.c.value + statement.excluded.value})
-            with suppress(DBAPIError), self._writing() as connection, connection.begin():
+            with suppress(*BROKEN), self._writing() as connection, connection.begin():
+                statement = upsert(connection, _counters)
+                added = statement.on_conflict_do_update(
+                    index_elements=["name"], set_={"value": _counters.c.value + statement.excluded.value}
+                )
                 connection.execute(added, rows)
 
     def forget_counts(self) -> None:
         """Begin to count anew."""
-        with suppress(DBAPIError), self._writing() as connection, connection.begin():
+        with suppress(*BROKEN), self._writing() as connection, connection.begin():
             connection.execute(delete(_counters))
 
     def _bound_queries(self, connection: Connection, added: int) -> None:
@@ -225,7 +225,7 @@ class EmbeddingCache:
                 if name not in known:
                     connection.exec_driver_sql(f"ALTER TABLE vectors ADD COLUMN {name} {kind} NOT NULL DEFAULT 0")
 
-    def _broken(self, error: DBAPIError) -> StateError:
+    def _broken(self, error: SQLAlchemyError) -> StateError:
         fault = self._storage.fault(error, spare=True)
         return StateError(
             f"the embedding cache {self._storage.where(_NAME)} cannot be used: {fault.reason}",

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
-from sqlalchemy.exc import DBAPIError
 
 from ragkit.errors import StateError
 from ragkit.state import schema
 from ragkit.state.boundaries import boundary
 from ragkit.state.locks import FileLock, Lock
-from ragkit.state.storage import Storage
+from ragkit.state.storage import BROKEN, Storage
 
 _NAME = "ledger"
 
@@ -73,7 +72,7 @@ class Ledger:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except DBAPIError as error:
+        except BROKEN as error:
             fault = self._storage.fault(error)
             raise StateError(
                 f"the ledger in {self._storage.where(_NAME)} cannot be used: {fault.reason}", cure=fault.cure

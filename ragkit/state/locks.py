@@ -34,6 +34,9 @@ class Lock(ABC):
     def acquire(self, *, shared: bool = False, timeout_s: float = 0.0) -> None:
         """Take the lock, or change how it is held. Raises `LockedError` naming the holder after `timeout_s`."""
 
+    def confirm(self) -> None:  # noqa: B027 - what the kernel holds is not lost
+        """Make sure that the lock is held still, where it can be lost. Raises `StateError`."""
+
     @abstractmethod
     def release(self) -> None:
         """Give the lock back; does nothing where it is not held."""
@@ -138,7 +141,9 @@ def _holder(fd: int, table: Path = Path("/proc/locks")) -> str:
 
 
 def _short(words: Sequence[str]) -> str:
+    """A program's name, and ragkit's command; what other programs are given may be a question or a secret."""
     if len(words) > 1 and Path(words[0]).name.startswith("python"):
         words = words[1:]
-    name = Path(words[0]).name if words and words[0] else "python"
-    return " ".join(word for word in (name, *words[1:2]) if word and not word.startswith("-")) or "python"
+    name = Path(words[0]).name if words and words[0] else ""
+    command = [word for word in words[1:2] if name == "ragkit" and not word.startswith("-")]
+    return " ".join([name, *command]) if name and not name.startswith("-") else "python"

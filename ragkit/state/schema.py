@@ -11,12 +11,10 @@ from sqlalchemy import (
     Float,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
     String,
     Table,
-    Text,
     insert,
     inspect,
     select,
@@ -24,27 +22,28 @@ from sqlalchemy import (
 )
 
 from ragkit.errors import StateError, StateVersionError
+from ragkit.state.columns import LONG, TEXT
 
 SCHEMA_VERSION = 2
 
 TABLES = MetaData()
 
-meta = Table("meta", TABLES, Column("key", String(64), primary_key=True), Column("value", Text, nullable=False))
+meta = Table("meta", TABLES, Column("key", String(64), primary_key=True), Column("value", TEXT, nullable=False))
 """`schema_version`, `state_uuid`, `seq` (the last sequence number given out) and `live` (the generation that answers)."""
 
 documents = Table(
     "documents",
     TABLES,
-    Column("key", Integer, primary_key=True),
+    Column("key", LONG, primary_key=True),
     Column("id", LargeBinary(16), nullable=False),
-    Column("source", Text, nullable=False),
-    Column("uri", Text, nullable=False),
+    Column("source", TEXT, nullable=False),
+    Column("uri", TEXT, nullable=False),
     Column("current", Boolean, nullable=False),
-    Column("title", Text, nullable=False),
-    Column("metadata", Text, nullable=False),
+    Column("title", TEXT, nullable=False),
+    Column("metadata", TEXT, nullable=False),
     Column("content_hash", LargeBinary(16), nullable=False),
     Column("recipe", LargeBinary(16), nullable=False),
-    Column("stamp", Text),
+    Column("stamp", TEXT),
     Column("text", LargeBinary, nullable=False),
     Index("documents_id", "id"),
     Index("documents_source", "source", "current"),
@@ -54,38 +53,39 @@ documents = Table(
 chunkings = Table(
     "chunkings",
     TABLES,
-    Column("id", Integer, primary_key=True),
+    Column("id", LONG, primary_key=True),
     Column("fingerprint", String(32), nullable=False, unique=True),
 )
 
 cuts = Table(
     "cuts",
     TABLES,
-    Column("chunking", Integer, ForeignKey("chunkings.id"), primary_key=True),
-    Column("document", Integer, ForeignKey("documents.key"), primary_key=True),
+    Column("chunking", LONG, ForeignKey("chunkings.id"), primary_key=True),
+    Column("document", LONG, ForeignKey("documents.key"), primary_key=True),
+    Index("cuts_document", "document").ddl_if(dialect="postgresql"),  # which looks there before it deletes a document
 )
 """Which version of a document has been cut under which chunking; also for those that gave no chunk."""
 
 chunks = Table(
     "chunks",
     TABLES,
-    Column("key", Integer, primary_key=True),
+    Column("key", LONG, primary_key=True),
     Column("id", LargeBinary(16), nullable=False),
-    Column("chunking", Integer, ForeignKey("chunkings.id"), nullable=False),
-    Column("document", Integer, ForeignKey("documents.key"), nullable=False),
-    Column("seq", Integer, nullable=False),
+    Column("chunking", LONG, ForeignKey("chunkings.id"), nullable=False),
+    Column("document", LONG, ForeignKey("documents.key"), nullable=False),
+    Column("seq", LONG, nullable=False),
     Column("deleted", Boolean, nullable=False),
-    Column("ordinal", Integer, nullable=False),
-    Column("start", Integer),
-    Column("end", Integer),
+    Column("ordinal", LONG, nullable=False),
+    Column("start", LONG),
+    Column("end", LONG),
     Column("parent", LargeBinary(16)),
-    Column("page", Integer),
+    Column("page", LONG),
     Column("truncated", Boolean, nullable=False),
     Column("input_hash", LargeBinary(16), nullable=False),
     Column("payload_hash", LargeBinary(16), nullable=False),
-    Column("heading", Text, nullable=False),
-    Column("lead", Text, nullable=False),
-    Column("text", Text, nullable=False),
+    Column("heading", TEXT, nullable=False),
+    Column("lead", TEXT, nullable=False),
+    Column("text", TEXT, nullable=False),
     Index("chunks_id", "id", "chunking", "deleted", unique=True),  # covers the question which of a store's hits are alive
     Index("chunks_seq", "chunking", "seq"),
     Index("chunks_document", "document", "chunking"),
@@ -95,22 +95,22 @@ chunks = Table(
 views = Table(
     "views",
     TABLES,
-    Column("id", Integer, primary_key=True),
+    Column("id", LONG, primary_key=True),
     Column("kind", String(16), nullable=False),
-    Column("chunking", Integer, ForeignKey("chunkings.id"), nullable=False),
-    Column("component", Text, nullable=False),
+    Column("chunking", LONG, ForeignKey("chunkings.id"), nullable=False),
+    Column("component", TEXT, nullable=False),
     Column("processes", String(16), nullable=False),
-    Column("collection", Text, nullable=False),
+    Column("collection", TEXT, nullable=False),
     Column("fingerprint", String(32), nullable=False),
 )
 
 copies = Table(
     "copies",
     TABLES,
-    Column("view", Integer, ForeignKey("views.id"), primary_key=True),
+    Column("view", LONG, ForeignKey("views.id"), primary_key=True),
     Column("place", String(36), primary_key=True),
-    Column("host", Text, nullable=False),
-    Column("applied", Integer, nullable=False),
+    Column("host", TEXT, nullable=False),
+    Column("applied", LONG, nullable=False),
     Column("seen", Float, nullable=False),
 )
 """How far each copy of a view has come: the sequence number `applied`.
@@ -122,21 +122,21 @@ A store that is a server has one copy, at the place `''`; an embedded one has a 
 generations = Table(
     "generations",
     TABLES,
-    Column("id", Integer, primary_key=True),
-    Column("chunking", Integer, ForeignKey("chunkings.id"), nullable=False),
-    Column("vector", Integer, ForeignKey("views.id"), nullable=False),
-    Column("keyword", Integer, ForeignKey("views.id"), nullable=False),
+    Column("id", LONG, primary_key=True),
+    Column("chunking", LONG, ForeignKey("chunkings.id"), nullable=False),
+    Column("vector", LONG, ForeignKey("views.id"), nullable=False),
+    Column("keyword", LONG, ForeignKey("views.id"), nullable=False),
 )
 
 runs = Table(
     "runs",
     TABLES,
-    Column("id", Integer, primary_key=True),
+    Column("id", LONG, primary_key=True),
     Column("started", Float, nullable=False),
     Column("finished", Float),
     Column("status", String(16), nullable=False),
     Column("fingerprint", String(32), nullable=False),
-    Column("report", Text, nullable=False),
+    Column("report", TEXT, nullable=False),
 )
 """Every ingest: `status` is `running`, `done`, `part` or `failed`; times are seconds since the epoch."""
 

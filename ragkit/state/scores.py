@@ -19,7 +19,6 @@ from sqlalchemy import (
     Engine,
     Float,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
     String,
@@ -30,12 +29,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DBAPIError
 
 from ragkit.state.among import among, joined
+from ragkit.state.columns import LONG, upsert
 from ragkit.state.hashing import digest
-from ragkit.state.storage import Storage
+from ragkit.state.storage import BROKEN, Storage
 
 _NAME = "scores"
 _TABLES = MetaData()
@@ -48,13 +46,13 @@ _scores = Table(
     _TABLES,
     Column("key", LargeBinary(16), primary_key=True),
     Column("score", Float, nullable=False),
-    Column("used", Integer, nullable=False),
+    Column("used", LONG, nullable=False),
     Index("scores_used", "used"),
     sqlite_with_rowid=False,
 )
 """`key` is the hash of model, question and text; `used` the day of the last use, in seconds since the epoch."""
 
-_counters = Table("counters", _TABLES, Column("name", String(16), primary_key=True), Column("value", Integer, nullable=False))
+_counters = Table("score_counters", _TABLES, Column("name", String(16), primary_key=True), Column("value", LONG, nullable=False))
 
 _KNOWN = select(_scores.c.key, _scores.c.score, _scores.c.used).where(among(_scores.c.key))
 _USED = update(_scores).where(among(_scores.c.key)).values(used=bindparam("today"))
@@ -76,7 +74,7 @@ class ScoreCache:
         with self._lock:
             engine, self._made = self._made, None
         if engine is not None:
-            with suppress(DBAPIError):
+            with suppress(*BROKEN):
                 self._count(engine)
             self._storage.close(engine)
 
@@ -85,7 +83,7 @@ class ScoreCache:
         keys = [digest(model, query, text) for text in texts]
         found: dict[bytes, float] = {}
         stale: list[bytes] = []
-        with suppress(DBAPIError):
+        with suppress(*BROKEN):
             with self._engine().connect() as connection:
                 today = _today()
                 for key, score, used in connection.execute(_KNOWN, {"keys": joined(keys)}):
@@ -105,15 +103,17 @@ class ScoreCache:
         rows = [{"key": digest(model, query, text), "score": score, "used": _today()} for text, score in sound.items()]
         if not rows or self._most == 0:
             return
-        with suppress(DBAPIError), self._engine().begin() as connection:
-            statement = insert(_scores)
-            connection.execute(statement.on_conflict_do_update(["key"], set_={"score": statement.excluded.score}), rows)
+        with suppress(*BROKEN), self._engine().begin() as connection:
+            statement = upsert(connection, _scores)
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=["key"], set_={"score": statement.excluded.score}), rows
+            )
             self._room -= len(rows)
             if self._room < 0:
                 self._room = self._make_room(connection)
 
     def clear(self) -> int:
-        """Forget everything; returns how many scores there were. Raises `DBAPIError`."""
+        """Forget everything; returns how many scores there were. Raises `DatabaseError`."""
         with self._engine().begin() as connection:
             gone = connection.execute(delete(_scores)).rowcount
             connection.execute(delete(_counters))
@@ -122,9 +122,9 @@ class ScoreCache:
     def statistics(self) -> dict[str, Any]:
         """How many scores there are and may be, what they weigh on disk, and how often one was known or not so far."""
         told: dict[str, Any] = {"entries": 0, "most": self._most, "bytes": 0, **self._asked}
-        if not self._storage.has(_NAME):
+        if not self._storage.has(_NAME, _TABLES):
             return told
-        with suppress(DBAPIError), self._engine().connect() as connection:
+        with suppress(*BROKEN), self._engine().connect() as connection:
             told["entries"] = connection.execute(select(func.count()).select_from(_scores)).scalar_one()
             for name, value in connection.execute(select(_counters.c.name, _counters.c.value)):
                 told[name] += value
@@ -164,10 +164,10 @@ class ScoreCache:
             rows = [{"name": name, "value": value} for name, value in self._asked.items() if value]
             self._asked = dict.fromkeys(self._asked, 0)
         if rows:
-            statement = insert(_counters)
             with engine.begin() as connection:
+                statement = upsert(connection, _counters)
                 added = _counters.c.value + statement.excluded.value
-                connection.execute(statement.on_conflict_do_update(["name"], set_={"value": added}), rows)
+                connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": added}), rows)
 
 
 def _today() -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from ragkit.errors import StateError
 from ragkit.state.filesystem import is_full, refuse_network
@@ -40,7 +40,7 @@ class SqliteStorage:
         """See `Storage`."""
         engine.dispose()
 
-    def has(self, name: str) -> bool:
+    def has(self, name: str, tables: MetaData) -> bool:
         """See `Storage`."""
         return self._path(name).exists()
 
@@ -48,9 +48,9 @@ class SqliteStorage:
         """See `Storage`."""
         return str(self._path(name))
 
-    def fault(self, error: DBAPIError, *, spare: bool = False) -> Fault:
+    def fault(self, error: SQLAlchemyError, *, spare: bool = False) -> Fault:
         """See `Storage`."""
-        reason = "the disk is full" if is_full(self.folder) else str(error.orig)
+        reason = "the disk is full" if is_full(self.folder) else str(getattr(error, "orig", error))
         return Fault(reason, "free disk space, or delete the file: it is filled again" if spare else _cure(reason))
 
     def size_bytes(self, name: str, tables: MetaData) -> int:

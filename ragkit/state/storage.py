@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Engine, MetaData
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError
 
 from ragkit.state.locks import Lock
+
+BROKEN = (DBAPIError, TimeoutError)
+"""What a database raises that cannot be used; a pool raises the second where all connections are taken."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,13 @@ class Storage(Protocol):
     def close(self, engine: Engine) -> None:
         """Let go of what `open` gave."""
 
-    def has(self, name: str) -> bool:
-        """Whether there is anything of that database yet, as far as that can be seen without opening it."""
+    def has(self, name: str, tables: MetaData) -> bool:
+        """Whether that database is there yet, with these tables. Nothing is made. Raises `StateError`."""
 
     def where(self, name: str) -> str:
         """Where it is, for messages; without a password."""
 
-    def fault(self, error: DBAPIError, *, spare: bool = False) -> Fault:
+    def fault(self, error: SQLAlchemyError, *, spare: bool = False) -> Fault:
         """What an error of one of the engines means; `spare` says that its database can be filled again."""
 
     def size_bytes(self, name: str, tables: MetaData) -> int:

@@ -103,9 +103,14 @@ class View:
         finally:
             self._lock.acquire(shared=True, timeout_s=_WAIT_S)
 
+    @property
+    def is_own(self) -> bool:
+        """Whether this copy of the view belongs to this machine alone, among several that share the ledger."""
+        return self._copies.is_own(self.record)
+
     def turn(self) -> Lock:
         """The lock under which one writer at a time brings this view up to date, from whichever machine it can be reached."""
-        lock = self._ledger.local_lock if self._copies.is_own(self.record) else self._ledger.lock
+        lock = self._ledger.local_lock if self.is_own else self._ledger.lock
         return lock("writer", "the writer's turn of this state")
 
     def join(self) -> None:
@@ -114,7 +119,7 @@ class View:
         Where it does not, what lies there belongs to a copy that was given up, and goes.
         Raises `LockedError` while another process has that open.
         """
-        if not self._copies.join(self.record) or not self._copies.is_own(self.record):
+        if not self._copies.join(self.record) or not self.is_own:
             return
         with self._opening:
             self.close()

@@ -125,13 +125,14 @@ def test_alpha_is_a_setting_of_one_query(pipeline: Pipeline) -> None:
         pipeline.search("office", alfa=0.5)
 
 
-def test_postgresql_is_refused_by_name(project: Project) -> None:
+def test_a_database_that_does_not_answer_is_named_without_its_password(project: Project) -> None:
     project.write("a.md", "# A\n\nText.\n")
-    pipeline = project.open(overrides=("state=postgresql://somebody:secret@localhost/db",))
-    for attempt in (pipeline.ingest, lambda: pipeline.search("Text?")):
-        with pytest.raises(StateError, match="postgresql") as caught:
+    pipeline = project.open(overrides=("state=postgresql://somebody:secret@localhost:1/db",))
+    for attempt in (pipeline.ingest, lambda: pipeline.search("Text?"), pipeline.status):
+        with pytest.raises(StateError, match=r"the state in localhost:1/db cannot be used: .*Connection refused") as caught:
             attempt()
         assert "secret" not in str(caught.value)
+        assert "see that PostgreSQL runs at the address in `state`" in caught.value.cure
 
 
 def test_a_question_makes_no_state(project: Project) -> None:

@@ -10,22 +10,24 @@ from ragkit.errors import ConversationError, StateError
 from ragkit.state.conversations import COMMENT_CHARS, Conversations
 from ragkit.state.sqlite import SqliteStorage
 
+pytest_plugins = ["storages"]
+
 ANSWER = {"answer": "28 days. [1]", "citations": [{"uri": "leave.md", "quote": "28 days"}], "abstained": False}
 
 
 @pytest.fixture
-def kept(tmp_path):
-    conversations = Conversations(SqliteStorage(tmp_path), most=3, turns=4)
+def kept(storage):
+    conversations = Conversations(storage(), most=3, turns=4)
     yield conversations
     conversations.close()
 
 
-def test_a_conversation_is_there_after_a_restart(tmp_path, kept):
+def test_a_conversation_is_there_after_a_restart(storage, kept):
     started = kept.start("ann")
     kept.add("ann", started.id, "How many days\nof leave?", ANSWER)
     kept.set("ann", started.id, {"alpha": 0.3})
     kept.close()
-    again = Conversations(SqliteStorage(tmp_path))
+    again = Conversations(storage())
     (found,) = again.of("ann")
     assert (found.id, found.title, found.settings) == (started.id, "How many days of leave?", {"alpha": 0.3})
     (turn,) = again.turns("ann", started.id)
@@ -93,8 +95,8 @@ def test_judgments_are_kept_changed_and_taken_back(kept):
             kept.rate("ann", started.id, number, verdict, comment)
 
 
-def test_turns_of_many_threads_get_numbers_of_their_own(tmp_path):
-    kept = Conversations(SqliteStorage(tmp_path))
+def test_turns_of_many_threads_get_numbers_of_their_own(storage):
+    kept = Conversations(storage())
     started = kept.start("ann")
     threads = [threading.Thread(target=kept.add, args=("ann", started.id, f"q{number}", ANSWER)) for number in range(12)]
     for thread in threads:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
+from storages import Opener
 
 from ragkit.state import documents as table
 from ragkit.state.documents import ChunkChanges, NewChunk, NewDocument
@@ -17,8 +17,9 @@ from ragkit.state.pending import pending
 from ragkit.state.reader import Reader
 from ragkit.state.records import GenerationRecord
 from ragkit.state.schema import documents
-from ragkit.state.sqlite import SqliteStorage
 from ragkit.state.storing import Cut, replace_chunks, store_documents
+
+pytest_plugins = ["storages"]
 
 WANTED = Wanted("c" * 32, WantedView("vector", "memory", "server", "v" * 32), WantedView("keyword", "memory", "server", "k" * 32))
 
@@ -26,8 +27,8 @@ WANTED = Wanted("c" * 32, WantedView("vector", "memory", "server", "v" * 32), Wa
 class Book:
     """One document under one chunking, rewritten at will; a chunk per line."""
 
-    def __init__(self, folder: Path) -> None:
-        self.ledger = Ledger(SqliteStorage(folder))
+    def __init__(self, storage: Opener) -> None:
+        self.ledger = Ledger(storage())
         self.generations = Generations(self.ledger, "test")
         self.generation = self.generations.ensure(WANTED)
 
@@ -74,8 +75,8 @@ class Book:
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Book:
-    return Book(tmp_path)
+def book(storage: Opener) -> Book:
+    return Book(storage)
 
 
 def test_only_what_changed_is_pending(book: Book) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from llama_index.core.base.embeddings.base import BaseEmbedding
+from storages import Opener
 
 from ragkit.errors import ComponentError
 from ragkit.state.cached_embedding import CachedEmbedding
@@ -18,6 +19,8 @@ from ragkit.state.embeddings import EmbeddingCache
 from ragkit.state.hashing import digest, input_key
 from ragkit.state.layers import LayeredCache
 from ragkit.state.sqlite import SqliteStorage
+
+pytest_plugins = ["storages"]
 
 
 @settings(max_examples=25, deadline=None)
@@ -53,8 +56,8 @@ def inner() -> Counting:
 
 
 @pytest.fixture
-def cached(tmp_path: Path, inner: Counting) -> CachedEmbedding:
-    return CachedEmbedding(lambda: inner, LayeredCache([], EmbeddingCache(SqliteStorage(tmp_path))), "m" * 32, "counting")
+def cached(storage: Opener, inner: Counting) -> CachedEmbedding:
+    return CachedEmbedding(lambda: inner, LayeredCache([], EmbeddingCache(storage())), "m" * 32, "counting")
 
 
 def test_a_text_goes_through_the_model_once(cached: CachedEmbedding, inner: Counting) -> None:
@@ -64,8 +67,8 @@ def test_a_text_goes_through_the_model_once(cached: CachedEmbedding, inner: Coun
     assert (cached.embedded, cached.cache_hits) == (3, 2)
 
 
-def test_the_model_is_not_loaded_for_what_is_known(tmp_path: Path, inner: Counting) -> None:
-    cache = LayeredCache([], EmbeddingCache(SqliteStorage(tmp_path)))
+def test_the_model_is_not_loaded_for_what_is_known(storage: Opener, inner: Counting) -> None:
+    cache = LayeredCache([], EmbeddingCache(storage()))
     CachedEmbedding(lambda: inner, cache, "m" * 32, "counting").get_text_embedding("a")
 
     def load() -> BaseEmbedding:
@@ -97,7 +100,8 @@ def test_what_is_known_is_known_by_the_key_of_the_chunk(cached: CachedEmbedding,
     assert inner.asked == ["a", "bb"], "it computes nothing"
 
 
-def test_a_cache_that_cannot_be_read_knows_nothing(tmp_path: Path, cached: CachedEmbedding) -> None:
+def test_a_cache_that_cannot_be_read_knows_nothing(tmp_path: Path, inner: Counting) -> None:
+    cached = CachedEmbedding(lambda: inner, LayeredCache([], EmbeddingCache(SqliteStorage(tmp_path))), "m" * 32, "counting")
     cached.get_text_embedding("a")
     cached._cache.close()
     with (tmp_path / "embeddings.db").open("r+b") as file:

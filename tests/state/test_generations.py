@@ -6,11 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from storages import Opener
 
 from ragkit.errors import LockedError
 from ragkit.state.generations import Generations, Wanted, WantedView
 from ragkit.state.ledger import Ledger
 from ragkit.state.sqlite import SqliteStorage
+
+pytest_plugins = ["storages"]
 
 WANTED = Wanted(
     "c" * 32, WantedView("vector", "chroma", "one", "v" * 32), WantedView("keyword", "bm25", "many_readers", "k" * 32)
@@ -18,8 +21,8 @@ WANTED = Wanted(
 
 
 @pytest.fixture
-def generations(tmp_path: Path) -> Generations:
-    return Generations(Ledger(SqliteStorage(tmp_path)), "handbook")
+def generations(storage: Opener) -> Generations:
+    return Generations(Ledger(storage()), "handbook")
 
 
 def test_the_same_wish_is_the_same_generation(generations: Generations) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
 from redis_server import RedisServer, redis_server
+from storages import Opener
 
 from ragkit.errors import ComponentError
 from ragkit.state.embeddings import EmbeddingCache
@@ -20,6 +21,8 @@ from ragkit.state.hashing import input_key
 from ragkit.state.layers import LayeredCache, MemoryLayer
 from ragkit.state.redis_layer import RedisLayer
 from ragkit.state.sqlite import SqliteStorage
+
+pytest_plugins = ["storages"]
 
 MODEL = "m" * 32
 
@@ -37,8 +40,8 @@ def keys(*numbers: int) -> list[bytes]:
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Iterator[LayeredCache]:
-    made = LayeredCache([MemoryLayer(3 * 16)], EmbeddingCache(SqliteStorage(tmp_path)))
+def cache(storage: Opener) -> Iterator[LayeredCache]:
+    made = LayeredCache([MemoryLayer(3 * 16)], EmbeddingCache(storage()))
     yield made
     made.close()
 
@@ -65,12 +68,12 @@ def shared(server: RedisServer, told: list[str]) -> Iterator[RedisLayer]:
 # memory and disk
 
 
-def test_what_the_disk_has_is_in_memory_afterwards(tmp_path: Path) -> None:
-    first = LayeredCache([MemoryLayer(1_000)], EmbeddingCache(SqliteStorage(tmp_path)))
+def test_what_the_disk_has_is_in_memory_afterwards(storage: Opener) -> None:
+    first = LayeredCache([MemoryLayer(1_000)], EmbeddingCache(storage()))
     first.put(MODEL, some(1, 2))
     assert first.hits == {"memory": 0, "disk": 0, "misses": 0}
     first.close()
-    second = LayeredCache([MemoryLayer(1_000)], EmbeddingCache(SqliteStorage(tmp_path)))
+    second = LayeredCache([MemoryLayer(1_000)], EmbeddingCache(storage()))
     assert set(second.get(MODEL, keys(1, 2, 3))) == set(keys(1, 2))
     assert second.hits == {"memory": 0, "disk": 2, "misses": 1}
     assert {key: found.tolist() for key, found in second.get(MODEL, keys(2)).items()} == {keys(2)[0]: [2.0] * 4}
@@ -126,21 +129,21 @@ def test_threads_share_it(cache: LayeredCache) -> None:
     assert cache.statistics()["entries"] == 30
 
 
-def test_hits_are_counted_over_processes(tmp_path: Path) -> None:
+def test_hits_are_counted_over_processes(storage: Opener) -> None:
     for _ in range(3):
-        cache = LayeredCache([], EmbeddingCache(SqliteStorage(tmp_path)))
+        cache = LayeredCache([], EmbeddingCache(storage()))
         cache.put(MODEL, some(1))
         cache.get(MODEL, keys(1, 2))
         cache.close()
-    told = EmbeddingCache(SqliteStorage(tmp_path)).counts()
+    told = EmbeddingCache(storage()).counts()
     assert told == {"disk": 3, "misses": 3}
 
 
 # the bound on disk
 
 
-def test_orphans_go_and_living_ones_stay(tmp_path: Path) -> None:
-    cache = LayeredCache([], EmbeddingCache(SqliteStorage(tmp_path), most=10))
+def test_orphans_go_and_living_ones_stay(storage: Opener) -> None:
+    cache = LayeredCache([], EmbeddingCache(storage(), most=10))
     cache.put(MODEL, some(*range(40)))
     live = [keys(*range(10)), keys(*range(5, 20))]
     assert cache.prune(20, live) == 11, "of 20 orphans, 9 stay: a tenth more goes than has to"
@@ -150,10 +153,10 @@ def test_orphans_go_and_living_ones_stay(tmp_path: Path) -> None:
     cache.close()
 
 
-def test_what_was_used_lately_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_used_lately_stays(storage: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     import ragkit.state.embeddings as module
 
-    cache = EmbeddingCache(SqliteStorage(tmp_path), most=5)
+    cache = EmbeddingCache(storage(), most=5)
     monkeypatch.setattr(module, "_today", lambda: 86_400 * 10)
     cache.put(MODEL, some(*range(8)))
     monkeypatch.setattr(module, "_today", lambda: 86_400 * 11)
@@ -163,8 +166,8 @@ def test_what_was_used_lately_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     cache.close()
 
 
-def test_questions_are_bounded_without_an_ingest(tmp_path: Path) -> None:
-    cache = EmbeddingCache(SqliteStorage(tmp_path), most=50)
+def test_questions_are_bounded_without_an_ingest(storage: Opener) -> None:
+    cache = EmbeddingCache(storage(), most=50)
     cache.put(MODEL, some(*range(1_000, 1_010)))
     for number in range(300):
         cache.put(MODEL, some(number), queries=True)
@@ -174,15 +177,15 @@ def test_questions_are_bounded_without_an_ingest(tmp_path: Path) -> None:
     cache.close()
 
 
-def test_nothing_is_kept_of_questions_where_nothing_may_be(tmp_path: Path) -> None:
-    cache = EmbeddingCache(SqliteStorage(tmp_path), most=0)
+def test_nothing_is_kept_of_questions_where_nothing_may_be(storage: Opener) -> None:
+    cache = EmbeddingCache(storage(), most=0)
     cache.put(MODEL, some(1), queries=True)
     assert cache.get(MODEL, keys(1)) == {}
     cache.close()
 
 
-def test_clearing_spares_the_living(tmp_path: Path) -> None:
-    cache = LayeredCache([MemoryLayer(1_000)], EmbeddingCache(SqliteStorage(tmp_path)))
+def test_clearing_spares_the_living(storage: Opener) -> None:
+    cache = LayeredCache([MemoryLayer(1_000)], EmbeddingCache(storage()))
     cache.put(MODEL, some(1, 2, 3))
     cache.get(MODEL, keys(9))
     assert cache.clear([keys(2)]) == 2

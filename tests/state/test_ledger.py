@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select, update
+from storages import Opener
 
 from ragkit.errors import StateError, StateVersionError
 from ragkit.state import schema
@@ -17,12 +18,14 @@ from ragkit.state.filesystem import refuse_network
 from ragkit.state.ledger import Ledger, next_seq
 from ragkit.state.sqlite import SqliteStorage
 
+pytest_plugins = ["storages"]
 
-def test_reopening_keeps_the_identity(tmp_path: Path) -> None:
-    first = Ledger(SqliteStorage(tmp_path))
+
+def test_reopening_keeps_the_identity(storage: Opener) -> None:
+    first = Ledger(storage())
     uuid = first.state_uuid
     first.close()
-    assert Ledger(SqliteStorage(tmp_path)).state_uuid == uuid
+    assert Ledger(storage()).state_uuid == uuid
 
 
 def test_it_runs_in_wal_mode_with_full_synchronisation(tmp_path: Path) -> None:
@@ -42,12 +45,12 @@ def test_a_newer_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "ledger.db").read_bytes() == before
 
 
-def test_an_older_ledger_is_migrated_in_one_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Ledger(SqliteStorage(tmp_path)).close()
-    steps = {schema.SCHEMA_VERSION: lambda connection: connection.exec_driver_sql("CREATE TABLE newer (x)")}
+def test_an_older_ledger_is_migrated_in_one_transaction(storage: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    Ledger(storage()).close()
+    steps = {schema.SCHEMA_VERSION: lambda connection: connection.exec_driver_sql("CREATE TABLE newer (x INTEGER)")}
     monkeypatch.setattr(schema, "MIGRATIONS", steps)
     monkeypatch.setattr(schema, "SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
-    ledger = Ledger(SqliteStorage(tmp_path))
+    ledger = Ledger(storage())
     assert ledger.meta("schema_version") == str(schema.SCHEMA_VERSION)
     with ledger.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM newer").scalar() == 0
@@ -154,12 +157,12 @@ def test_a_full_disk_is_named_where_sqlite_does_not(tmp_path: Path, monkeypatch:
     assert "free some disk space" in caught.value.cure
 
 
-def test_writers_take_turns_and_no_number_is_given_out_twice(tmp_path: Path) -> None:
-    ledger = Ledger(SqliteStorage(tmp_path))
+def test_writers_take_turns_and_no_number_is_given_out_twice(storage: Opener) -> None:
+    ledger = Ledger(storage())
     given: list[int] = []
 
     def work() -> None:
-        mine = Ledger(SqliteStorage(tmp_path))
+        mine = Ledger(storage())
         for _ in range(20):
             with mine.write() as connection:
                 given.append(next_seq(connection, 3))
@@ -174,8 +177,8 @@ def test_writers_take_turns_and_no_number_is_given_out_twice(tmp_path: Path) -> 
     assert ledger.meta("seq") == "240"
 
 
-def test_a_failing_block_leaves_nothing(tmp_path: Path) -> None:
-    ledger = Ledger(SqliteStorage(tmp_path))
+def test_a_failing_block_leaves_nothing(storage: Opener) -> None:
+    ledger = Ledger(storage())
 
     def work() -> None:
         with ledger.write() as connection:
@@ -198,8 +201,8 @@ def test_a_network_file_system_is_refused(tmp_path: Path, kind: str) -> None:
     refuse_network(tmp_path / "elsewhere", mounts=mounts)
 
 
-def test_runs_are_recorded(tmp_path: Path) -> None:
-    ledger = Ledger(SqliteStorage(tmp_path))
+def test_runs_are_recorded(storage: Opener) -> None:
+    ledger = Ledger(storage())
     ledger.finish_run(ledger.start_run("a" * 32), "done", {"embedded": 3})
     ledger.start_run("b" * 32)
     newest, oldest = ledger.runs()

@@ -75,6 +75,10 @@ def test_the_holder_is_named_without_its_arguments(tmp_path: Path, monkeypatch: 
     lock.acquire()
     assert "(ragkit ask)" in (tmp_path / "a.lock").read_text()
     lock.release()
+    for words, said in [(["-c", "secret"], "(python)"), (["ask.py", "secret"], "(ask.py)"), (["ragkit", "-c", "x"], "(ragkit)")]:
+        monkeypatch.setattr(sys, "argv", words)
+        with lock.hold():
+            assert (tmp_path / "a.lock").read_text().endswith(said)
 
 
 def test_a_lock_that_cannot_be_made_says_so(tmp_path: Path) -> None:

@@ -12,25 +12,31 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import DatabaseError
+from storages import Opener
 
 from ragkit.state import scores as module
 from ragkit.state.scores import ScoreCache
 from ragkit.state.sqlite import SqliteStorage
 
+pytest_plugins = ["storages"]
+
 DAY = 86_400
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Iterator[ScoreCache]:
-    made = ScoreCache(SqliteStorage(tmp_path), 1_000)
+def cache(storage: Opener) -> Iterator[ScoreCache]:
+    made = ScoreCache(storage(), 1_000)
     yield made
     made.close()
 
 
-def rows(folder: Path) -> int:
-    with sqlite3.connect(folder / "scores.db") as connection:
-        (count,) = connection.execute("SELECT count(*) FROM scores").fetchone()
-    connection.close()
+def rows(storage: Opener) -> int:
+    """How many scores there are, looked at from beside the cache."""
+    beside = storage()
+    engine = beside.open("scores", durable=False)
+    with engine.connect() as connection:
+        count = connection.exec_driver_sql("SELECT count(*) FROM scores").scalar()
+    beside.close(engine)
     return int(count)
 
 
@@ -44,30 +50,30 @@ def test_a_score_belongs_to_a_model_a_question_and_a_text(cache: ScoreCache) -> 
     assert cache.get("model", "question", ["a", "b"]) == [7.0, -1e300]
 
 
-def test_more_texts_than_sqlite_takes_at_once(tmp_path: Path) -> None:
-    cache = ScoreCache(SqliteStorage(tmp_path), 100_000)
+def test_more_texts_than_sqlite_takes_at_once(storage: Opener) -> None:
+    cache = ScoreCache(storage(), 100_000)
     many = {f"text {number}": float(number) for number in range(40_000)}
     cache.put("model", "question", many)
     assert cache.get("model", "question", list(many)) == list(many.values())
     cache.close()
 
 
-def test_there_are_never_more_than_the_bound(cache: ScoreCache, tmp_path: Path) -> None:
+def test_there_are_never_more_than_the_bound(cache: ScoreCache, storage: Opener) -> None:
     for question in range(60):
         cache.put("model", f"question {question}", {f"text {number}": 0.5 for number in range(37)})
-        assert rows(tmp_path) <= 1_000
-    assert rows(tmp_path) >= 900
+        assert rows(storage) <= 1_000
+    assert rows(storage) >= 900
     cache.put("model", "all at once", {f"text {number}": 0.5 for number in range(5_000)})
-    assert rows(tmp_path) == 900
+    assert rows(storage) == 900
 
 
-def test_the_bound_holds_for_what_another_process_left(tmp_path: Path) -> None:
-    large = ScoreCache(SqliteStorage(tmp_path), 10_000)
+def test_the_bound_holds_for_what_another_process_left(storage: Opener) -> None:
+    large = ScoreCache(storage(), 10_000)
     large.put("model", "question", {f"text {number}": 0.5 for number in range(5_000)})
     large.close()
-    small = ScoreCache(SqliteStorage(tmp_path), 100)
+    small = ScoreCache(storage(), 100)
     small.put("model", "question", {"one more": 0.5})
-    assert rows(tmp_path) == 90
+    assert rows(storage) == 90
     small.close()
 
 
@@ -92,15 +98,15 @@ def test_a_bound_of_zero_keeps_nothing_and_makes_no_file(tmp_path: Path) -> None
     cache.close()
 
 
-def test_what_was_asked_is_counted_beyond_a_close(tmp_path: Path) -> None:
-    cache = ScoreCache(SqliteStorage(tmp_path), 1_000)
+def test_what_was_asked_is_counted_beyond_a_close(storage: Opener) -> None:
+    cache = ScoreCache(storage(), 1_000)
     assert cache.statistics() == {"entries": 0, "most": 1_000, "bytes": 0, "hits": 0, "misses": 0}
     for _ in range(3):
         cache.put("model", "question", {"a": 1.0, "b": 2.0})
         cache.get("model", "question", ["a", "b", "b", "c"])
         told = cache.statistics()
         cache.close()
-        cache = ScoreCache(SqliteStorage(tmp_path), 1_000)
+        cache = ScoreCache(storage(), 1_000)
         assert {**cache.statistics(), "bytes": told["bytes"]} == told
     assert (told["entries"], told["hits"], told["misses"]) == (2, 9, 3)
     assert told["bytes"] > 0
@@ -146,7 +152,8 @@ def test_a_folder_that_is_gone_knows_and_keeps_nothing(tmp_path: Path) -> None:
     cache.close()
 
 
-def test_a_database_that_breaks_while_it_is_open(cache: ScoreCache, tmp_path: Path) -> None:
+def test_a_database_that_breaks_while_it_is_open(tmp_path: Path) -> None:
+    cache = ScoreCache(SqliteStorage(tmp_path), 1_000)
     cache.put("model", "question", {f"text {number}": 0.5 for number in range(900)})
     with (tmp_path / "scores.db").open("r+b") as file:
         file.truncate(4096)
@@ -154,6 +161,7 @@ def test_a_database_that_breaks_while_it_is_open(cache: ScoreCache, tmp_path: Pa
     for number in range(5):
         cache.put("model", "question", {f"text {number}": 1.0})
         assert cache.get("model", "question", [f"text {number}"])[0] in {None, 0.5, 1.0}
+    cache.close()
 
 
 def test_a_score_that_is_no_number_is_no_score(cache: ScoreCache) -> None:
@@ -162,7 +170,7 @@ def test_a_score_that_is_no_number_is_no_score(cache: ScoreCache) -> None:
     assert cache.get("model", "question", ["a", "b", "c"]) == [1.0, None, 3.0]
 
 
-def test_threads_share_a_cache(cache: ScoreCache, tmp_path: Path) -> None:
+def test_threads_share_a_cache(cache: ScoreCache, storage: Opener) -> None:
     def work(thread: int) -> bool:
         found = []
         for turn in range(20):
@@ -172,7 +180,7 @@ def test_threads_share_a_cache(cache: ScoreCache, tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(16)))
-    assert rows(tmp_path) == 64
+    assert rows(storage) == 64
     assert cache.statistics()["hits"] == 320
 
 
@@ -191,7 +199,7 @@ def test_processes_share_a_cache(tmp_path: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(script)]
     running = [subprocess.Popen([*command, f"process {number}"], stderr=subprocess.PIPE) for number in range(2)]
     assert [process.communicate(timeout=60)[1] for process in running] == [b"", b""]
-    assert rows(tmp_path) == 600
+    assert rows(lambda: SqliteStorage(tmp_path)) == 600
     cache = ScoreCache(SqliteStorage(tmp_path), 1_000)
     assert (cache.statistics()["entries"], cache.statistics()["hits"]) == (600, 120)
     cache.close()
