@@ -23,9 +23,8 @@ class Follower:
     cannot do is logged once, until it can.
     """
 
-    def __init__(self, step: Callable[[], bool], *, look_s: float = _LOOK_S) -> None:
+    def __init__(self, step: Callable[[], bool]) -> None:
         self._step = step
-        self._look_s = look_s
         self._told = ""
         self._leave = threading.Event()
         self._thread = threading.Thread(target=self._work, name="ragkit-follower", daemon=True)
@@ -38,11 +37,11 @@ class Follower:
             self._thread.join()
 
     def _work(self) -> None:
-        pause = self._look_s
+        pause = _LOOK_S
         while not self._leave.wait(pause):
             begun = time.monotonic()
             busy = self._attempt()
-            pause = max(self._look_s, _SHARE * (time.monotonic() - begun)) if busy else self._look_s
+            pause = max(_LOOK_S, _SHARE * (time.monotonic() - begun)) if busy else _LOOK_S
 
     def _attempt(self) -> bool:
         try:

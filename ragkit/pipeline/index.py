@@ -96,13 +96,12 @@ class Index:
     def reading(self) -> Iterator[OpenGeneration]:
         """The live generation, pinned for one query. Raises `MismatchError` where it is not the one configured."""
         with self._lock:
-            live = self._switched()
-            if live is not None and (self._opened is None or self._follower is None):
+            number = self.generations.live_number()
+            if self._opened is None or self._opened.record.id != number:
                 self._let_go()
-                self._opened = self._open(live)
+                self._opened = OpenGeneration(self.ledger, self.generations, self.live(), self.wiring, self.pool)
                 if self._opened.has_copies and self._follower is None:
                     self._follower = Follower(self._follow)
-            assert self._opened is not None
             pin = self._opened.pinned()
             opened = pin.__enter__()
         try:
@@ -110,25 +109,10 @@ class Index:
         finally:
             pin.__exit__(None, None, None)
 
-    def _switched(self) -> GenerationRecord | None:
-        """The live generation where it is not the one that is open, else None. Raises `MismatchError`."""
-        number, opened = self.generations.live_number(), self._opened
-        return self.live() if opened is None or opened.record.id != number else None
-
-    def _open(self, generation: GenerationRecord) -> OpenGeneration:
-        return OpenGeneration(self.ledger, self.generations, generation, self.wiring, self.pool)
-
     def _follow(self) -> bool:
-        """Bring what this machine has of the live generation up to date; the one before answers until it is ready."""
-        live = self._switched()
-        if live is None:
-            with self.reading() as opened:
-                return opened.catch_up()
-        fresh = self._open(live)
-        with self._lock:
-            self._let_go()
-            self._opened = fresh
-        return True
+        """Bring what this machine has of the live generation up to date; whether there was anything to do."""
+        with self.reading() as opened:
+            return opened.catch_up()
 
     def live(self) -> GenerationRecord:
         """The live generation, if it is the configured one."""

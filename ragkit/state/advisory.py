@@ -21,6 +21,8 @@ APPLICATION = "ragkit: "
 """What the name begins with under which the server lists a connection of ragkit."""
 
 _POLL_S = 0.05
+_LEAST_S = 1.0
+"""So long a lock is waited for in any case: the server frees what a killed process held when it notices, not at once."""
 _HOLDER = text(
     "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted "
     "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND objsubid = 1 "
@@ -54,7 +56,7 @@ class AdvisoryLock(Lock):
         try:
             connection = connection or self._engine.connect()
             if not self.held or shared != self._shared:
-                self._take(connection, shared, time.monotonic() + timeout_s)
+                self._take(connection, shared, time.monotonic() + max(timeout_s, _LEAST_S))
                 if self.held:
                     connection.execute(_call("pg_advisory_unlock", self._shared), {"key": self._key})
         except BaseException as error:

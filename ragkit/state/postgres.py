@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import select
 import socket
 import threading
 import uuid
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, MetaData, NullPool, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
 
 from ragkit.errors import StateError
 from ragkit.state.advisory import APPLICATION, AdvisoryLock
@@ -25,12 +26,15 @@ from ragkit.state.storage import Fault
 
 _LONGEST_NAME = 63
 _SCHEMA = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
-_CONNECTIONS = {"pool_size": 5, "max_overflow": 25, "pool_timeout": 60, "pool_pre_ping": True}
+_CONNECTIONS = {"pool_size": 5, "max_overflow": 25, "pool_timeout": 60}
+_CONNECT = {
+    "connect_timeout": 10, "client_encoding": "utf8", "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3
+}  # fmt: skip
 _SESSION = (
     "SET search_path TO {schema}; SET lock_timeout TO '60s'; SET jit TO off; SET synchronous_commit TO DEFAULT; "
     "SET tcp_keepalives_idle TO 30; SET tcp_keepalives_interval TO 10; SET tcp_keepalives_count TO 3"
 )
-"""With these, the server frees the locks of a machine that has lost its network after a minute instead of two hours."""
+"""With its keepalives the server frees the locks of a machine that has lost its network after a minute, not two hours."""
 _WRITE = (
     "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit TO {commit}; "
     "SELECT pg_advisory_xact_lock({key})"
@@ -161,6 +165,12 @@ def _engine(url: URL, schema: str) -> Engine:
         connection.execute(_SESSION.format(schema=_quoted(schema)))
         connection.autocommit = False
 
+    @event.listens_for(engine, "checkout")
+    def check(connection: Any, record: Any, proxy: Any) -> None:
+        # the server says nothing to an idle connection, but that it ends it; SQLAlchemy then takes another
+        if connection.closed or _says_something(connection.fileno()):
+            raise DisconnectionError
+
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         options = connection.get_execution_options()
@@ -171,9 +181,16 @@ def _engine(url: URL, schema: str) -> Engine:
     return engine
 
 
+def _says_something(socket_number: int) -> bool:
+    """Whether there is something to read, without waiting for it."""
+    poll = select.poll()
+    poll.register(socket_number, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 def _connecting(url: URL, **options: Any) -> Engine:
     name = f"{APPLICATION}{this_process()} on {socket.gethostname()}"[:_LONGEST_NAME]
-    defaults = {"connect_timeout": 10, "application_name": name, "client_encoding": "utf8"}
+    defaults = {**_CONNECT, "application_name": name}
     try:
         return create_engine(url, connect_args={key: value for key, value in defaults.items() if key not in url.query}, **options)
     except ImportError as error:

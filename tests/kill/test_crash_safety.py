@@ -6,10 +6,12 @@ import random
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import crash
 import pytest
 
+pytest_plugins = ["postgres"]
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(300)]
 
 CONFIG = """\
@@ -70,25 +72,56 @@ class Scene:
         return [crash.Event(name, count // 4 if count >= 8 else min(1, count - 1)) for name, count in found.items()]
 
 
+class SharedScene(Scene):
+    """A scene whose state is in a real PostgreSQL, which is copied with its folder."""
+
+    def __init__(self, folder: Path, crosses: set[str], server: Any) -> None:
+        self.server = server
+        super().__init__(folder, crosses)
+
+    def copy(self, target: Path) -> Path:
+        copied = super().copy(target)
+        config = copied / "ragkit.yaml"
+        text, _, database = config.read_text().rpartition("/")
+        self.server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", database.strip())
+        config.write_text(f"{text}/{self.server.create_database(f'TEMPLATE {database.strip()}')}\n")
+        return copied
+
+
 EVERY_TIME = {"ledger.commit", "cache.write", "store.delete", "store.upsert", "store.flush", "view.applied", "os.rename"}
 SCENES = {
     "from nothing": EVERY_TIME | {"generation.create", "generation.switch"},
     "update": EVERY_TIME | {"ledger.purge"},
     "other chunks": EVERY_TIME | {"generation.create", "generation.switch", "generation.forget"},
+    "other chunks in PostgreSQL": EVERY_TIME | {"generation.create", "generation.switch", "generation.forget"},
 }
 """What is ingested, and the boundaries that it has to cross."""
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SCENES])
+def each(*names: str) -> Any:
+    return pytest.mark.parametrize(
+        "scene", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names], indirect=True, scope="module"
+    )
+
+
+@pytest.fixture(scope="module")
 def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     folder = tmp_path_factory.mktemp("scene") / "work"
     first_edition(folder)
+    server = request.getfixturevalue("postgres") if "PostgreSQL" in request.param else None
+    state = f"state: {server.url(server.create_database())}\n" if server is not None else ""
+    with (folder / "ragkit.yaml").open("a") as file:
+        file.write(state)
     if request.param != "from nothing":
         crash.ingest(folder / "ragkit.yaml")
         second_edition(folder, 60 if request.param == "update" else 40)
-    return Scene(folder, SCENES[request.param])
+        with (folder / "ragkit.yaml").open("a") as file:
+            file.write(state)
+    crosses = SCENES[request.param]
+    return Scene(folder, crosses) if server is None else SharedScene(folder, crosses, server)
 
 
+@each(*SCENES)
 def test_every_boundary(scene: Scene, tmp_path: Path) -> None:
     """One kill at each boundary; then the state equals an undisturbed one."""
     crossings = scene.crossings()
@@ -104,6 +137,7 @@ def test_every_boundary(scene: Scene, tmp_path: Path) -> None:
     assert {event.name for event in crossings} >= scene.crosses
 
 
+@each("from nothing", "update", "other chunks")
 def test_twenty_kills_at_random_progress(scene: Scene, tmp_path: Path) -> None:
     """Kill after kill, each where the one before left off; when a run gets to its end, its state is compared."""
     chance = random.Random(2026)
