@@ -33,7 +33,7 @@ def apply(
     number that the ledger has then. A store that is rebuilt as a whole keeps its turn to the end.
     """
     view.join()
-    with ledger.read() as connection:
+    with ledger.ask() as connection:
         total = count_pending(connection, view.record.chunking, generations.applied(view.record))
     if not total:
         return 0  # nor is the store locked, which a reader of another process may have open
@@ -67,7 +67,7 @@ def apply(
 
 
 def _next(ledger: Ledger, view: View, applied: int, limit: int) -> list[PendingChunk]:
-    with ledger.read() as connection:
+    with ledger.ask() as connection:
         return pending(connection, view.record.chunking, applied, limit)
 
 

@@ -44,7 +44,7 @@ class Copies:
 
     def join(self, view: ViewRecord) -> bool:
         """Make sure that the copy used here is known. True if it was not, so that whatever lies there is of no use."""
-        with self._ledger.read() as connection:
+        with self._ledger.ask() as connection:
             seen = connection.execute(select(copies.c.seen).where(self._mine(view))).scalar()
         if seen is not None and (not self.is_own(view) or time.time() - seen < _HEARD_S):
             return False
@@ -83,7 +83,7 @@ class Copies:
     def of(self, view: ViewRecord) -> list[Copy]:
         """All copies of a view, this machine's first."""
         query = select(copies).where(copies.c.view == view.id).order_by(copies.c.host, copies.c.place)
-        with self._ledger.read() as connection:
+        with self._ledger.ask() as connection:
             rows = connection.execute(query).all()
         found = [Copy(row.host, row.applied, row.seen, row.place == self._place(view)) for row in rows]
         return sorted(found, key=lambda copy: not copy.here)

@@ -86,6 +86,7 @@ class EmbeddingCache:
         self._most = most
         self._room = 0
         self._engine = storage.open(_NAME, durable=False)
+        self._single = storage.single(self._engine)
         try:
             _TABLES.create_all(self._engine.execution_options(ragkit_write=True))
             self._add_columns()
@@ -101,7 +102,7 @@ class EmbeddingCache:
         today = _today()
         asked = {"fingerprint": model, "keys": joined(inputs)}
         try:
-            with self._engine.connect() as connection:
+            with self._single.connect() as connection:
                 rows = connection.execute(_KNOWN, asked).all()
         except BROKEN as error:
             raise self._broken(error) from error
@@ -114,7 +115,7 @@ class EmbeddingCache:
     def lacking(self, model: str, inputs: Sequence[bytes]) -> list[bytes]:
         """Those of `inputs` that are not known for `model`, in their order."""
         try:
-            with self._engine.connect() as connection:
+            with self._single.connect() as connection:
                 held = set(connection.execute(_HELD, {"fingerprint": model, "keys": joined(inputs)}).scalars())
         except BROKEN as error:
             raise self._broken(error) from error
@@ -181,7 +182,7 @@ class EmbeddingCache:
 
     def counts(self) -> dict[str, int]:
         """What `count` has added up, by name."""
-        with suppress(*BROKEN), self._engine.connect() as connection:
+        with suppress(*BROKEN), self._single.connect() as connection:
             return {row.name: row.value for row in connection.execute(select(_counters))}
         return {}
 

@@ -53,7 +53,7 @@ class Generations:
 
     def live_number(self) -> int:
         """The number of the generation that answers, 0 before the first one; cheap enough for every query."""
-        with self._ledger.read() as connection:
+        with self._ledger.ask() as connection:
             return _live(connection)
 
     def all(self) -> list[GenerationRecord]:
@@ -64,7 +64,7 @@ class Generations:
 
     def matches(self, wanted: Wanted, generation: GenerationRecord) -> list[str]:
         """What differs between them: any of `chunking`, `vector store or embedding`, `keyword store`; empty if nothing."""
-        with self._ledger.read() as connection:
+        with self._ledger.ask() as connection:
             query = select(chunkings.c.fingerprint).where(chunkings.c.id == generation.chunking)
             chunking = connection.execute(query).scalar_one()
         pairs = [
@@ -122,7 +122,7 @@ class Generations:
 
     def applied(self, view: ViewRecord) -> int:
         """How far a view has come here."""
-        with self._ledger.read() as connection:
+        with self._ledger.ask() as connection:
             return self._copies.applied(connection, view)
 
     def set_applied(self, view: ViewRecord, applied: int) -> None:
@@ -132,7 +132,7 @@ class Generations:
 
     def collections(self) -> set[str]:
         """The names of the collections of all views that there are."""
-        with self._ledger.read() as connection:
+        with self._ledger.ask() as connection:
             return set(connection.execute(select(views.c.collection)).scalars())
 
     def _ensure_view(self, connection: Connection, chunking: int, wanted: WantedView) -> int:

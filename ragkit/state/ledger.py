@@ -35,6 +35,7 @@ class Ledger:
         self._storage = storage
         storage.prepare()
         self._engine = storage.open(_NAME, durable=True)
+        self._single = storage.single(self._engine)
         with self.write("ledger.create") as connection:
             schema.prepare(connection, {"state_uuid": str(uuid.uuid4()), "seq": "0"}, storage.where(_NAME))
         self.state_uuid = str(self.meta("state_uuid"))
@@ -57,6 +58,12 @@ class Ledger:
     def read(self) -> Iterator[Connection]:
         """A connection that sees one consistent snapshot."""
         with self._explained(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def ask(self) -> Iterator[Connection]:
+        """A connection for one statement that only reads."""
+        with self._explained(), self._single.connect() as connection:
             yield connection
 
     @contextmanager
@@ -88,7 +95,7 @@ class Ledger:
 
     def meta(self, key: str) -> str | None:
         """A value of the `meta` table."""
-        with self.read() as connection:
+        with self.ask() as connection:
             return connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == key)).scalar()
 
     def start_run(self, fingerprint: str) -> int:

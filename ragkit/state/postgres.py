@@ -85,6 +85,10 @@ class PostgresStorage:
                 self._engine = _engine(self._url, self._schema)
             return self._engine.execution_options(ragkit_key=self._key(f"write {name}"), ragkit_durable=durable)
 
+    def single(self, engine: Engine) -> Engine:
+        """See `Storage`."""
+        return engine.execution_options(isolation_level="AUTOCOMMIT")
+
     def close(self, engine: Engine) -> None:
         """See `Storage`."""
         with self._lock:

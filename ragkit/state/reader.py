@@ -40,28 +40,28 @@ class Reader:
 
     def alive(self, ids: Sequence[str]) -> dict[str, int]:
         """The row keys of those of `ids` that are neither tombstoned nor unknown."""
-        with self._ledger.read() as connection:
+        with self._ledger.ask() as connection:
             return {id_text(raw): key for raw, key in connection.execute(self._keys, _asked(ids)).all()}
 
     def all_alive(self, ids: Sequence[str]) -> bool:
         """Whether none of `ids`, which are distinct, is tombstoned or unknown; quicker than `alive` tells which."""
-        with self._ledger.read() as connection:
+        with self._ledger.ask() as connection:
             return int(connection.execute(self._count_of, _asked(ids)).scalar_one()) == len(ids)
 
     def chunks(self, ids: Sequence[str]) -> list[ChunkRecord]:
         """The chunks in the order of `ids`; tombstoned and unknown ones are left out."""
-        with self._ledger.read() as connection:
+        with self._ledger.ask() as connection:
             found = {record.id: record for record in map(_record, connection.execute(self._records, _asked(ids)).all())}
         return [found[item] for item in ids if item in found]
 
     def inputs(self, ids: Sequence[str]) -> dict[str, str]:
         """What was embedded of each of those of `ids` that are alive."""
-        with self._ledger.read() as connection:
+        with self._ledger.ask() as connection:
             return {id_text(raw): embedded_input(lead, text) for raw, lead, text in connection.execute(self._inputs, _asked(ids))}
 
     def input_keys(self, ids: Sequence[str]) -> dict[str, bytes]:
         """Under which key the embedding cache has the vector of each of those of `ids` that are alive."""
-        with self._ledger.read() as connection:
+        with self._ledger.ask() as connection:
             return {id_text(raw): key for raw, key in connection.execute(self._input_keys, _asked(ids)).all()}
 
     def neighbours(self, chunk_id: str, before: int, after: int) -> list[ChunkRecord]:
@@ -90,14 +90,14 @@ class Reader:
     def document(self, document_id: str) -> DocumentRecord | None:
         """The current version of a document with its whole text."""
         query = select(documents).where(documents.c.id == uuid.UUID(document_id).bytes, documents.c.current)
-        with self._ledger.read() as connection:
+        with self._ledger.ask() as connection:
             row = connection.execute(query).one_or_none()
         return _document(row) if row is not None else None
 
     def document_of(self, chunk_id: str) -> DocumentRecord | None:
         """The version of the document that a chunk was cut from; its offsets refer to that text."""
         cut = select(chunks.c.document).where(chunks.c.id == uuid.UUID(chunk_id).bytes, self._alive).scalar_subquery()
-        with self._ledger.read() as connection:
+        with self._ledger.ask() as connection:
             row = connection.execute(select(documents).where(documents.c.key == cut)).one_or_none()
         return _document(row) if row is not None else None
 
@@ -133,7 +133,7 @@ class Reader:
 
     def count(self) -> int:
         """How many live chunks there are."""
-        with self._ledger.read() as connection:
+        with self._ledger.ask() as connection:
             return int(connection.execute(select(func.count()).select_from(chunks).where(self._alive)).scalar_one())
 
     def all(self) -> Iterator[ChunkRecord]:

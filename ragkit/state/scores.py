@@ -84,7 +84,7 @@ class ScoreCache:
         found: dict[bytes, float] = {}
         stale: list[bytes] = []
         with suppress(*BROKEN):
-            with self._engine().connect() as connection:
+            with self._storage.single(self._engine()).connect() as connection:
                 today = _today()
                 for key, score, used in connection.execute(_KNOWN, {"keys": joined(keys)}):
                     found[key] = score
@@ -103,7 +103,7 @@ class ScoreCache:
         rows = [{"key": digest(model, query, text), "score": score, "used": _today()} for text, score in sound.items()]
         if not rows or self._most == 0:
             return
-        with suppress(*BROKEN), self._engine().begin() as connection:
+        with suppress(*BROKEN), _writing(self._engine()).begin() as connection:
             statement = upsert(connection, _scores)
             connection.execute(
                 statement.on_conflict_do_update(index_elements=["key"], set_={"score": statement.excluded.score}), rows
@@ -114,7 +114,7 @@ class ScoreCache:
 
     def clear(self) -> int:
         """Forget everything; returns how many scores there were. Raises `DatabaseError`."""
-        with self._engine().begin() as connection:
+        with _writing(self._engine()).begin() as connection:
             gone = connection.execute(delete(_scores)).rowcount
             connection.execute(delete(_counters))
         return int(gone)
@@ -134,8 +134,8 @@ class ScoreCache:
         """The database, made when it is first needed."""
         with self._lock:
             if self._made is None:
-                engine = self._storage.open(_NAME, durable=False).execution_options(ragkit_write=True)
-                _TABLES.create_all(engine)
+                engine = self._storage.open(_NAME, durable=False)
+                _TABLES.create_all(_writing(engine))
                 self._made = engine
             return self._made
 
@@ -156,7 +156,7 @@ class ScoreCache:
     def _touch(self, keys: Sequence[bytes]) -> None:
         """Note that these were used today."""
         if keys:
-            with self._engine().begin() as connection:
+            with _writing(self._engine()).begin() as connection:
                 connection.execute(_USED, {"keys": joined(keys), "today": _today()})
 
     def _count(self, engine: Engine) -> None:
@@ -164,10 +164,14 @@ class ScoreCache:
             rows = [{"name": name, "value": value} for name, value in self._asked.items() if value]
             self._asked = dict.fromkeys(self._asked, 0)
         if rows:
-            with engine.begin() as connection:
+            with _writing(engine).begin() as connection:
                 statement = upsert(connection, _counters)
                 added = _counters.c.value + statement.excluded.value
                 connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": added}), rows)
+
+
+def _writing(engine: Engine) -> Engine:
+    return engine.execution_options(ragkit_write=True)
 
 
 def _today() -> int:

@@ -36,6 +36,10 @@ class SqliteStorage:
         """See `Storage`."""
         return open_sqlite(self._path(name), synchronous="FULL" if durable else "NORMAL")
 
+    def single(self, engine: Engine) -> Engine:
+        """See `Storage`."""
+        return engine
+
     def close(self, engine: Engine) -> None:
         """See `Storage`."""
         engine.dispose()

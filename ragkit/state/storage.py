@@ -42,6 +42,9 @@ class Storage(Protocol):
         A `durable` one survives a power cut with every commit, another may lose the last ones, never more.
         """
 
+    def single(self, engine: Engine) -> Engine:
+        """The same for reading with one statement, which needs no transaction: a server is asked once instead of three times."""
+
     def close(self, engine: Engine) -> None:
         """Let go of what `open` gave."""
 
