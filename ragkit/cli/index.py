@@ -195,6 +195,17 @@ def _show_views(found: Sequence[Mapping[str, Any]], output: Output) -> None:
     short = [{**view, "fingerprint": view["fingerprint"][:8], "size_bytes": size(view["size_bytes"])} for view in found]
     heads = ("view", "store", *columns[2:-2], "size", "detail")
     output.table(heads, [[view[column] for column in columns] for view in short])
+    copies = [(view, copy) for view in found for copy in view["copies"]]
+    if not all(copy["here"] for _, copy in copies):
+        output.line()
+        rows = [_of_machine(view, copy) for view, copy in copies]
+        output.table(("machine", "view", "store", "generation", "up to", "last seen"), rows)
+
+
+def _of_machine(view: Mapping[str, Any], copy: Mapping[str, Any]) -> list[object]:
+    seen = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(copy["seen"]))
+    host = f"{copy['host']} (this one)" if copy["here"] else copy["host"]
+    return [host, view["kind"], view["name"], view["generation"], copy["applied"], seen]
 
 
 def _show_verified(found: Sequence[Verification], output: Output, as_json: bool) -> None:

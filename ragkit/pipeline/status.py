@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from ragkit.errors import RagkitError
+from ragkit.state.copies import Copy
 from ragkit.state.records import GenerationRecord, ViewRecord
 from ragkit.state.views import Health, View
 
 
 @dataclass(frozen=True)
 class ViewStatus:
-    """A view: `state` is `complete`, `lagging`, `drifted`, `missing`, `foreign` or `unavailable`; `detail` says why."""
+    """A view: `state` is `complete`, `lagging`, `drifted`, `missing`, `foreign` or `unavailable`; `detail` says why.
+
+    `copies` are those of all machines, where several share the state and each has one of its own.
+    """
 
     name: str
     kind: str
@@ -27,6 +31,7 @@ class ViewStatus:
     collection: str
     size_bytes: int
     detail: str
+    copies: Sequence[Copy]
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Status:
         return asdict(self)
 
 
-def view_status(applied: int, generation: GenerationRecord, view: View) -> ViewStatus:
+def view_status(applied: int, copies: Sequence[Copy], generation: GenerationRecord, view: View) -> ViewStatus:
     """A view's state; one that cannot be opened is `unavailable`, with the reason. `applied` is how far it has come."""
     record: ViewRecord = view.record
     try:
@@ -69,6 +74,7 @@ def view_status(applied: int, generation: GenerationRecord, view: View) -> ViewS
         collection=record.collection,
         size_bytes=folder_bytes(view.folder),
         detail=health.detail,
+        copies=copies if view.is_own else (),
     )
 
 

@@ -10,6 +10,7 @@ from ragkit.ingest.report import Progress
 from ragkit.ingest.retire import retire
 from ragkit.pipeline.index import Index
 from ragkit.pipeline.status import Status, ViewStatus, view_status
+from ragkit.state.copies import Copies
 
 
 def status(index: Index) -> Status:
@@ -34,7 +35,8 @@ def _views(index: Index) -> list[ViewStatus]:
         for record in (generation.vector, generation.keyword):
             if record.id not in seen:
                 with index.pool.using(record) as (view,):
-                    seen[record.id] = view_status(index.generations.applied(record), generation, view)
+                    applied = index.generations.applied(record)
+                    seen[record.id] = view_status(applied, Copies(index.ledger).of(record), generation, view)
     return list(seen.values())
 
 

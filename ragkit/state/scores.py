@@ -30,6 +30,7 @@ from sqlalchemy import (
     update,
 )
 
+from ragkit.errors import StateError
 from ragkit.state.among import among, joined
 from ragkit.state.columns import LONG, upsert
 from ragkit.state.hashing import digest
@@ -113,10 +114,16 @@ class ScoreCache:
                 self._room = self._make_room(connection)
 
     def clear(self) -> int:
-        """Forget everything; returns how many scores there were. Raises `DatabaseError`."""
-        with _writing(self._engine()).begin() as connection:
-            gone = connection.execute(delete(_scores)).rowcount
-            connection.execute(delete(_counters))
+        """Forget everything; returns how many scores there were. Raises `StateError` where that cannot be done."""
+        try:
+            with _writing(self._engine()).begin() as connection:
+                gone = connection.execute(delete(_scores)).rowcount
+                connection.execute(delete(_counters))
+        except BROKEN as error:
+            fault = self._storage.fault(error, spare=True)
+            raise StateError(
+                f"the score cache {self._storage.where(_NAME)} cannot be used: {fault.reason}", cure=fault.cure
+            ) from error
         return int(gone)
 
     def statistics(self) -> dict[str, Any]:

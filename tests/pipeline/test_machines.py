@@ -87,6 +87,8 @@ def test_another_machine_answers_without_ingesting_or_embedding(here: Machine, t
         assert all(one.sound for one in pipeline.verify_views())
     with here.open() as pipeline:
         assert states(pipeline) == [("vector", "complete", 1), ("keyword", "complete", 1)]
+        copies = [copy for view in pipeline.status().views for copy in view.copies]
+        assert [(copy.here, copy.applied) for copy in copies] == [(True, 1), (False, 1)] * 2
 
 
 def test_a_running_process_follows(here: Machine, running: Pipeline) -> None:

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import DatabaseError
 from storages import Opener
 
+from ragkit.errors import StateError
 from ragkit.state import scores as module
 from ragkit.state.scores import ScoreCache
 from ragkit.state.sqlite import SqliteStorage
@@ -208,6 +208,6 @@ def test_processes_share_a_cache(tmp_path: Path) -> None:
 def test_clearing_a_broken_cache_says_so(tmp_path: Path) -> None:
     garbage(tmp_path / "scores.db")
     cache = ScoreCache(SqliteStorage(tmp_path), 1_000)
-    with pytest.raises(DatabaseError, match="not a database"):
+    with pytest.raises(StateError, match=r"scores\.db cannot be used: file is not a database"):
         cache.clear()
     cache.close()
