@@ -36,6 +36,9 @@ from ragkit.state.sqlite import SqliteStorage
 from ragkit.state.storage import Storage
 from ragkit.state.views import View
 
+_MANY = 1_000
+"""After so many changes of chunks the database is to know its tables anew."""
+
 
 def storage_of(config: Config) -> Storage:
     """Where the state of a configuration is kept; nothing is opened yet."""
@@ -171,6 +174,8 @@ class Index:
             cache_hits=embedding.cache_hits - before[1],
             cache={layer: count - hits[layer] for layer, count in self.cache.hits.items() if layer != "misses"},
         )
+        if report.chunks["added"] + report.chunks["removed"] > _MANY:
+            self.ledger.analyze()
         if not target.live:
             self.generations.switch(target)
         with self._lock:

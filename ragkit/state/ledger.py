@@ -122,6 +122,11 @@ class Ledger:
             row = connection.execute(select(schema.runs).where(schema.runs.c.id == number)).mappings().one_or_none()
             return None if row is None else {**row, "report": json.loads(row["report"])}
 
+    def analyze(self) -> None:
+        """Have the database count its rows where it plans by that; for when many have changed."""
+        with self._explained():
+            self._storage.analyze(self._engine, schema.TABLES)
+
     def counts(self, chunking: int) -> dict[str, int]:
         """Current documents, and live and truncated chunks of a chunking."""
         alive = (schema.chunks.c.chunking == chunking) & ~schema.chunks.c.deleted

@@ -128,6 +128,11 @@ class PostgresStorage:
         finally:
             self.close(engine)
 
+    def analyze(self, engine: Engine, tables: MetaData) -> None:
+        """See `Storage`. The server does so by itself, but a minute later at the earliest."""
+        with self.single(engine).connect() as connection:
+            connection.exec_driver_sql(f"ANALYZE {', '.join(_quoted(name) for name in tables.tables)}")
+
     def lock(self, name: str, what: str) -> AdvisoryLock:
         """See `Storage`."""
         with self._lock:

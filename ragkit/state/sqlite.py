@@ -61,6 +61,9 @@ class SqliteStorage:
         """See `Storage`."""
         return self._path(name).stat().st_size
 
+    def analyze(self, engine: Engine, tables: MetaData) -> None:
+        """See `Storage`. SQLite plans well by the indexes alone."""
+
     def lock(self, name: str, what: str) -> FileLock:
         """See `Storage`."""
         return FileLock(self.folder / "locks" / f"{name}.lock", what)

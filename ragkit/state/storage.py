@@ -60,5 +60,8 @@ class Storage(Protocol):
     def size_bytes(self, name: str, tables: MetaData) -> int:
         """What a database weighs, which has these tables."""
 
+    def analyze(self, engine: Engine, tables: MetaData) -> None:
+        """Have a database that plans by its rows' number and values count them, after many have changed."""
+
     def lock(self, name: str, what: str) -> Lock:
         """A lock that all who share the tables see, not taken yet; `what` names in messages what it protects."""

@@ -25,15 +25,13 @@ _FORGET_CUTS = delete(cuts).where(cuts.c.chunking.in_(select(chunkings.c.id)), c
 """Every chunking is named, because the primary key begins with it: SQLite would read the whole table."""
 _OUTDATE = update(documents).where(among(documents.c.id), documents.c.current).values(current=False)
 _STORE = insert(documents).returning(documents.c.key, sort_by_parameter_order=True)
-_OLD = (
-    select(
-        documents.c.id.label("document_id"),
-        *(chunks.c[name] for name in ("key", "id", "deleted", "input_hash", "payload_hash")),
-    )
-    .join(documents, documents.c.key == chunks.c.document)
-    .where(chunks.c.document.in_(_VERSIONS), chunks.c.chunking == bindparam("chunking"))
-)
-"""Chunks are found by their documents: with a condition on `documents` alone, SQLite would read every chunk of the chunking."""
+_THESE = select(documents.c.key, documents.c.id).where(among(documents.c.id)).cte("these").prefix_with("MATERIALIZED")
+_OLD = select(
+    _THESE.c.id.label("document_id"), *(chunks.c[name] for name in ("key", "id", "deleted", "input_hash", "payload_hash"))
+).where(chunks.c.document == _THESE.c.key, chunks.c.chunking == bindparam("chunking"))
+"""Chunks are found by their documents, which are looked up first: else a database that has not counted its rows yet may read
+every chunk of the chunking.
+"""
 _PLACE = ("document", "ordinal", "start", "end", "page", "parent")
 _MOVE = update(chunks).where(chunks.c.key == bindparam("row")).values({name: bindparam(f"new_{name}") for name in _PLACE})
 _WRITTEN = (*_PLACE, "deleted", "truncated", "input_hash", "payload_hash", "heading", "lead", "text", "seq")

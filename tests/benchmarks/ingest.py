@@ -3,11 +3,13 @@
     python tests/benchmarks/ingest.py --chunks 20000
     python tests/benchmarks/ingest.py --chunks 1000000 --work /tmp/ingest
     python tests/benchmarks/ingest.py --unchanged 100000
+    python tests/benchmarks/ingest.py --database postgresql://postgres@localhost/postgres
 
 Writes documents of about ten chunks each (English-like sentences from a fixed seed), ingests them with the fake embedding, stores
 that count what they are given and keep nothing, and the `sentence` chunker, and prints chunks per second, peak memory, and
 the time per chunk in each tenth of the run. Beside it stands what the chunker makes alone in the same run. `--unchanged`
-prints how long a second ingest takes that finds every file as it was.
+prints how long a second ingest takes that finds every file as it was. With `--database` each is done once more with a state
+there, in a schema of its own, which stays.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.schema import BaseNode, Document
@@ -137,9 +140,9 @@ def megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def throughput(work: Path, chunks: int) -> None:
+def throughput(work: Path, chunks: int, state: str) -> None:
     write(work / "docs", texts(chunks // PER_DOCUMENT))
-    (work / "ragkit.yaml").write_text(CONFIG, encoding="utf-8")
+    (work / "ragkit.yaml").write_text(CONFIG + state, encoding="utf-8")
     times: list[tuple[int, float, float]] = []
 
     def progress(stage: str, done: int, total: int | None, detail: str = "") -> None:
@@ -173,9 +176,9 @@ def show_tenths(times: list[tuple[int, float, float]], began: float) -> None:
             last, before, goal = moment, count, goal + step
 
 
-def unchanged(work: Path, files: int) -> None:
+def unchanged(work: Path, files: int, state: str) -> None:
     write(work / "docs", (f"# Document {number}\n\nA short text, number {number}.\n" for number in range(files)))
-    (work / "ragkit.yaml").write_text(CONFIG, encoding="utf-8")
+    (work / "ragkit.yaml").write_text(CONFIG + state, encoding="utf-8")
     time.sleep(2.5)  # what changed a moment ago is read again
     with Pipeline.from_yaml(work / "ragkit.yaml", host=Host(plugins=[plugin, Stores()])) as pipeline:
         began = time.perf_counter()
@@ -191,15 +194,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chunks", type=int, default=20_000, help="make documents for so many")
     parser.add_argument("--unchanged", type=int, metavar="FILES", help="measure an ingest that finds nothing new instead")
+    parser.add_argument("--database", metavar="URL", help="do the same with a state in this PostgreSQL, too")
     parser.add_argument("--work", type=Path, help="an empty folder to work in (default: a temporary one)")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = chosen.work or Path(temporary)
-        work.mkdir(parents=True, exist_ok=True)
-        if chosen.unchanged:
-            unchanged(work, chosen.unchanged)
-        else:
-            throughput(work, chosen.chunks)
+        states = {"folder": "", "database": f"state: {chosen.database}?schema=benchmark_{uuid4().hex[:8]}\n"}
+        for kind, state in states.items() if chosen.database else [("folder", "")]:
+            place = work / kind
+            place.mkdir(parents=True, exist_ok=True)
+            print(f"state in a {kind}")
+            if chosen.unchanged:
+                unchanged(place, chosen.unchanged, state)
+            else:
+                throughput(place, chosen.chunks, state)
 
 
 if __name__ == "__main__":

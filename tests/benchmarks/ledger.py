@@ -1,9 +1,10 @@
 """What a query costs in the ledger: which hits are alive, and reading the texts of the last ones.
 
     python tests/benchmarks/ledger.py --chunks 100000
+    python tests/benchmarks/ledger.py --chunks 100000 --database postgresql://postgres@localhost/postgres
 
 Fills a ledger in a temporary folder with documents of 10 chunks each and prints median and 95th percentile of 200 calls, in
-milliseconds.
+milliseconds; with `--database` for a ledger there, too, in a schema of its own, which stays.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 from ragkit.state.documents import NewChunk, NewDocument
 from ragkit.state.generations import Generations, Wanted, WantedView
 from ragkit.state.hashing import chunk_id, digest, document_id
 from ragkit.state.ledger import Ledger
+from ragkit.state.postgres import PostgresStorage
 from ragkit.state.reader import Reader
 from ragkit.state.sqlite import SqliteStorage
+from ragkit.state.storage import Storage
 from ragkit.state.storing import Cut, replace_chunks, store_documents
 
 PER_DOCUMENT = 10
@@ -59,23 +63,31 @@ def timed(call: Callable[[], object], runs: int = 200) -> str:
     return f"{statistics.median(taken):8.3f} {sorted(taken)[int(0.95 * runs)]:8.3f}"
 
 
-def main() -> None:
+def measure(storage: Storage, count: int) -> None:
     """Fill a ledger and ask it."""
+    chance = random.Random(1)
+    ledger = Ledger(storage)
+    generation = Generations(ledger, "benchmark").ensure(WANTED)
+    fill(ledger, generation.chunking, count)
+    reader = Reader(ledger, generation)
+    ids = [chunk.id for chunk in reader.all()]
+    print(f"{len(ids):,} chunks         median      p95  ms, in {storage.where('ledger')}")
+    print(f"which of 100 are alive {timed(lambda: reader.alive(chance.sample(ids, 100)))}")
+    print(f"texts of 5             {timed(lambda: reader.chunks(chance.sample(ids, 5)))}")
+    print(f"texts of 100           {timed(lambda: reader.chunks(chance.sample(ids, 100)))}")
+    print(f"neighbours of one      {timed(lambda: reader.neighbours(chance.choice(ids), 1, 1))}")
+    ledger.close()
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--chunks", type=int, default=100_000)
-    chance = random.Random(1)
+    parser.add_argument("--database", metavar="URL", help="measure a ledger in this PostgreSQL, too")
+    chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(SqliteStorage(Path(folder)))
-        generation = Generations(ledger, "benchmark").ensure(WANTED)
-        fill(ledger, generation.chunking, parser.parse_args().chunks)
-        reader = Reader(ledger, generation)
-        ids = [chunk.id for chunk in reader.all()]
-        print(f"{len(ids):,} chunks         median      p95  ms")
-        print(f"which of 100 are alive {timed(lambda: reader.alive(chance.sample(ids, 100)))}")
-        print(f"texts of 5             {timed(lambda: reader.chunks(chance.sample(ids, 5)))}")
-        print(f"texts of 100           {timed(lambda: reader.chunks(chance.sample(ids, 100)))}")
-        print(f"neighbours of one      {timed(lambda: reader.neighbours(chance.choice(ids), 1, 1))}")
-        ledger.close()
+        measure(SqliteStorage(Path(folder)), chosen.chunks)
+        if chosen.database:
+            measure(PostgresStorage(f"{chosen.database}?schema=benchmark_{uuid4().hex[:8]}", Path(folder)), chosen.chunks)
 
 
 if __name__ == "__main__":
