@@ -28,7 +28,8 @@ _LONGEST_NAME = 63
 _SCHEMA = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _CONNECTIONS = {"pool_size": 5, "max_overflow": 25, "pool_timeout": 60}
 _CONNECT = {
-    "connect_timeout": 10, "client_encoding": "utf8", "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3
+    "connect_timeout": 10, "client_encoding": "utf8", "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
 }  # fmt: skip
 _SESSION = (
     "SET search_path TO {schema}; SET lock_timeout TO '60s'; SET jit TO off; SET synchronous_commit TO DEFAULT; "
