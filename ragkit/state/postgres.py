@@ -11,6 +11,8 @@ import select
 import socket
 import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,23 +62,16 @@ class PostgresStorage:
         """Make the folder and, where it lacks, the schema. Raises `StateError`."""
         prepare_folder(self.folder, "local")
         self.place = _place(self.folder)
-        engine = self.open("schema", durable=True)
-        try:
-            with engine.connect().execution_options(ragkit_write=True) as connection, connection.begin():
-                encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
-                if encoding != "UTF8":
-                    raise StateError(
-                        f"the database {self.where()} has the encoding {encoding}",
-                        cure="make it anew with the encoding UTF8: `createdb --encoding=UTF8 --template=template0 NAME`",
-                    )
-                there = text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
-                if not connection.execute(there, {"name": self._schema}).scalar():
-                    connection.exec_driver_sql(f"CREATE SCHEMA {_quoted(self._schema)}")
-        except SQLAlchemyError as error:
-            fault = self.fault(error)
-            raise StateError(f"the state in {self.where()} cannot be used: {fault.reason}", cure=fault.cure) from error
-        finally:
-            self.close(engine)
+        with self._connected(writes=True) as connection:
+            encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
+            if encoding != "UTF8":
+                raise StateError(
+                    f"the database {self.where()} has the encoding {encoding}",
+                    cure="make it anew with the encoding UTF8: `createdb --encoding=UTF8 --template=template0 NAME`",
+                )
+            there = text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
+            if not connection.execute(there, {"name": self._schema}).scalar():
+                connection.exec_driver_sql(f"CREATE SCHEMA {_quoted(self._schema)}")
 
     def open(self, name: str, *, durable: bool) -> Engine:
         """See `Storage`. All databases share their connections."""
@@ -93,22 +88,15 @@ class PostgresStorage:
     def close(self, engine: Engine) -> None:
         """See `Storage`."""
         with self._lock:
-            self._users -= 1
+            self._users = max(0, self._users - 1)
             if not self._users and self._engine is not None:
                 self._engine.dispose()
                 self._engine = None
 
     def has(self, name: str, tables: MetaData) -> bool:
         """See `Storage`."""
-        engine = self.open(name, durable=False)
-        try:
-            with engine.connect() as connection:
-                return all(size is not None for size in self._sizes(connection, tables))
-        except SQLAlchemyError as error:
-            fault = self.fault(error)
-            raise StateError(f"the state in {self.where()} cannot be used: {fault.reason}", cure=fault.cure) from error
-        finally:
-            self.close(engine)
+        with self._connected() as connection:
+            return all(size is not None for size in self._sizes(connection, tables))
 
     def where(self, name: str = "") -> str:
         """See `Storage`."""
@@ -122,12 +110,8 @@ class PostgresStorage:
 
     def size_bytes(self, name: str, tables: MetaData) -> int:
         """See `Storage`."""
-        engine = self.open(name, durable=False)
-        try:
-            with engine.connect() as connection:
-                return sum(size or 0 for size in self._sizes(connection, tables))
-        finally:
-            self.close(engine)
+        with self._connected() as connection:
+            return sum(size or 0 for size in self._sizes(connection, tables))
 
     def analyze(self, engine: Engine, tables: MetaData) -> None:
         """See `Storage`. The server does so by itself, but a minute later at the earliest."""
@@ -141,6 +125,19 @@ class PostgresStorage:
                 made = _connecting(self._url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
                 self._locks = made
             return AdvisoryLock(self._locks, self._key(name), what, self.fault)
+
+    @contextmanager
+    def _connected(self, *, writes: bool = False) -> Iterator[Connection]:
+        """A transaction of its own. Raises `StateError` where the database cannot be used."""
+        engine = self.open("schema", durable=True)
+        try:
+            with engine.connect().execution_options(ragkit_write=writes) as connection, connection.begin():
+                yield connection
+        except SQLAlchemyError as error:
+            fault = self.fault(error)
+            raise StateError(f"the state in {self.where()} cannot be used: {fault.reason}", cure=fault.cure) from error
+        finally:
+            self.close(engine)
 
     def _sizes(self, connection: Connection, tables: MetaData) -> list[int | None]:
         size = text("SELECT pg_total_relation_size(to_regclass(:name))")
