@@ -35,6 +35,10 @@ TEXT = Text().with_variant(_Escaped(), "postgresql")
 
 def upsert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An insert that takes `on_conflict_do_nothing` and `on_conflict_do_update`."""
-    from sqlalchemy.dialects import postgresql, sqlite
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
 
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+        return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table)

@@ -50,3 +50,19 @@ def test_the_contracts_cost_no_library() -> None:
     probe = f"import sys, {modules}; print(*(name for name in {HEAVY!r} if name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert not done.stdout.strip()
+
+
+def test_a_state_in_a_folder_costs_no_postgresql(folder: Path) -> None:
+    probe = """
+import sys
+from ragkit import Pipeline
+from ragkit.host import Host
+from ragkit.testing import plugin
+with Pipeline.from_yaml("ragkit.yaml", host=Host(plugins=[plugin]), overrides=["embedding=fake"]) as pipeline:
+    pipeline.ingest()
+    assert pipeline.search("Guide").hits
+    pipeline.status()
+print(*(name for name in ("psycopg", "sqlalchemy.dialects.postgresql") if name in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", probe], cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.returncode) == ("", 0), done.stdout + done.stderr
