@@ -14,7 +14,7 @@ PRELOAD = [
     "ragkit.pipeline", "ragkit.testing.conformance.child", "ragkit.testing.plugin", "ragkit.analysis.cutting",
     "ragkit.builtin.chunkers.sentence", "ragkit.builtin.cleaners.whitespace", "ragkit.builtin.retrievers",
     "ragkit.builtin.sources.files", "ragkit.conversion.markdown", "ragkit_bm25.store", "ragkit_faiss.store", "ragkit_web",
-    "hosting",
+    "hosting", "psycopg", "sqlalchemy.dialects.postgresql.psycopg",
 ]  # fmt: skip
 """None of these starts a thread, which a fork would lose."""
 
