@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import func, select
-from storages import Opener
 
 from ragkit.state import documents as table
 from ragkit.state.documents import ChunkChanges, NewChunk, NewDocument
@@ -18,6 +18,9 @@ from ragkit.state.reader import Reader
 from ragkit.state.records import GenerationRecord
 from ragkit.state.schema import documents
 from ragkit.state.storing import Cut, replace_chunks, store_documents
+
+if TYPE_CHECKING:
+    from storages import Opener
 
 pytest_plugins = ["storages"]
 

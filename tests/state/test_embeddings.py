@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from llama_index.core.base.embeddings.base import BaseEmbedding
-from storages import Opener
 
 from ragkit.errors import ComponentError
 from ragkit.state.cached_embedding import CachedEmbedding
@@ -19,6 +18,9 @@ from ragkit.state.embeddings import EmbeddingCache
 from ragkit.state.hashing import digest, input_key
 from ragkit.state.layers import LayeredCache
 from ragkit.state.sqlite import SqliteStorage
+
+if TYPE_CHECKING:
+    from storages import Opener
 
 pytest_plugins = ["storages"]
 

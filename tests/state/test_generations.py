@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from storages import Opener
 
 from ragkit.errors import LockedError
 from ragkit.state.generations import Generations, Wanted, WantedView
 from ragkit.state.ledger import Ledger
 from ragkit.state.sqlite import SqliteStorage
+
+if TYPE_CHECKING:
+    from storages import Opener
 
 pytest_plugins = ["storages"]
 

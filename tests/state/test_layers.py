@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
 from redis_server import RedisServer, redis_server
-from storages import Opener
 
 from ragkit.errors import ComponentError
 from ragkit.state.embeddings import EmbeddingCache
@@ -21,6 +20,9 @@ from ragkit.state.hashing import input_key
 from ragkit.state.layers import LayeredCache, MemoryLayer
 from ragkit.state.redis_layer import RedisLayer
 from ragkit.state.sqlite import SqliteStorage
+
+if TYPE_CHECKING:
+    from storages import Opener
 
 pytest_plugins = ["storages"]
 

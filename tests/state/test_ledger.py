@@ -7,16 +7,19 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import insert, select, update
-from storages import Opener
 
 from ragkit.errors import StateError, StateVersionError
 from ragkit.state import schema
 from ragkit.state.filesystem import refuse_network
 from ragkit.state.ledger import Ledger, next_seq
 from ragkit.state.sqlite import SqliteStorage
+
+if TYPE_CHECKING:
+    from storages import Opener
 
 pytest_plugins = ["storages"]
 

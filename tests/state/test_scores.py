@@ -9,14 +9,17 @@ import textwrap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from storages import Opener
 
 from ragkit.errors import StateError
 from ragkit.state import scores as module
 from ragkit.state.scores import ScoreCache
 from ragkit.state.sqlite import SqliteStorage
+
+if TYPE_CHECKING:
+    from storages import Opener
 
 pytest_plugins = ["storages"]
 
