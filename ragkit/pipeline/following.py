@@ -46,10 +46,12 @@ class Follower:
     def _attempt(self) -> bool:
         try:
             done = self._step()
-        except RagkitError as error:
-            if self._told != error.message:
-                _logger.warning("this machine's index does not follow for now: %s", error.message)
-            self._told = error.message
+        except Exception as error:  # whatever it is: else this machine would stay behind until it is started again
+            told = error.message if isinstance(error, RagkitError) else repr(error)
+            if self._told != told:
+                trace = None if isinstance(error, RagkitError) else error
+                _logger.warning("this machine's index does not follow for now: %s", told, exc_info=trace)
+            self._told = told
             return True
         self._told = ""
         return done
