@@ -42,17 +42,19 @@ class Copies:
         """Whether the copy that is used here belongs to this machine alone, among several that share the ledger."""
         return self._place(view) != ""
 
-    def join(self, view: ViewRecord) -> bool:
-        """Make sure that the copy used here is known. True if it was not, so that whatever lies there is of no use."""
+    def known(self, view: ViewRecord) -> bool:
+        """Whether the copy used here is known; if so, it is noted as seen."""
         with self._ledger.ask() as connection:
             seen = connection.execute(select(copies.c.seen).where(self._mine(view))).scalar()
-        if seen is not None and (not self.is_own(view) or time.time() - seen < _HEARD_S):
-            return False
+        if seen is None or not self.is_own(view) or time.time() - seen < _HEARD_S:
+            return seen is not None
+        with self._ledger.write("copy.seen") as connection:
+            return connection.execute(update(copies).where(self._mine(view)).values(seen=time.time())).rowcount > 0
+
+    def join(self, view: ViewRecord) -> None:
+        """Make a copy known that is empty."""
         with self._ledger.write("copy.join") as connection:
-            heard = connection.execute(update(copies).where(self._mine(view)).values(seen=time.time())).rowcount
-            if not heard:
-                self.begin(connection, view)
-        return not heard
+            self.begin(connection, view)
 
     def begin(self, connection: Connection, view: ViewRecord) -> None:
         """Note a copy that is empty."""

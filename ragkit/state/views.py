@@ -116,16 +116,27 @@ class View:
     def join(self) -> None:
         """Make sure that the ledger knows the copy that is used here.
 
-        Where it does not, what lies there belongs to a copy that was given up, and goes.
-        Raises `LockedError` while another process has that open.
+        Where it does not, what lies there belongs to a copy that was given up, and goes first: an interruption is repaired by
+        joining again. Raises `LockedError` while another process has that open.
         """
-        if not self._copies.join(self.record) or not self.is_own:
+        if self._copies.known(self.record):
             return
-        with self._opening:
-            self.close()
-            if self._lock is not None:
-                self._lock.acquire(timeout_s=_WAIT_S)
+        joining = self._ledger.local_lock(f"{self.record.collection}-join", f"the {self.record.component} store of this machine")
+        with joining.hold(timeout_s=_WAIT_S), self._opening:
+            if self._copies.known(self.record):
+                return
+            if self.is_own:
+                self._clear()
+            self._copies.join(self.record)
+
+    def _clear(self) -> None:
+        """Throw away this machine's copy."""
+        self.close()
+        if self._lock is not None:
+            self._lock.acquire(timeout_s=_WAIT_S)
+        try:
             shutil.rmtree(self.folder, ignore_errors=True)
+        finally:
             self.close()
 
     def close(self) -> None:

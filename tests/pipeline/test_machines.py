@@ -136,6 +136,28 @@ def test_a_machine_that_was_silent_for_long_begins_anew(here: Machine, there: Ma
         assert all(one.sound for one in pipeline.verify_views())
 
 
+def test_beginning_anew_can_be_interrupted(here: Machine, there: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    here.write("kite.md", KITE)
+    here.ingest()
+    assert there.hits("ferry kite") != []
+    (here.docs / "kite.md").unlink()
+    with here.open() as pipeline, pipeline._index.ledger.write() as connection:
+        mine = copies.c.place == pipeline._index.ledger.place
+        connection.execute(update(copies).where(~mine).values(seen=time.time() - 8 * 86_400))
+    here.ingest()
+
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ragkit.state.views.shutil.rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            there.hits("ferry")
+    with there.open() as pipeline:
+        assert found(pipeline, "ferry") == ["ferry.md"]
+        assert all(one.sound for one in pipeline.verify_views())
+
+
 def test_a_copy_that_is_lost_is_told_and_mended(here: Machine, there: Machine) -> None:
     here.ingest()
     assert there.hits("ferry") != []
